@@ -1,0 +1,105 @@
+"""The record: an incident's append-only, hash-chained events, the only source of truth.
+
+An event's hash is SHA-256 over the canonical JSON of (incident, seq, at, kind, body, prev).  State, resume, metrics and
+reports are computed from the events; nothing is stored beside them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from datetime import datetime
+from enum import StrEnum
+
+import orjson
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue
+
+from playbooks.errors import RecordError
+
+
+class EventKind(StrEnum):
+    """Every kind of event and what its body holds (required names first, optional in brackets)."""
+
+    INCIDENT_OPENED = "incident-opened"  # codename, severity, exercise, requested_by, playbook, [scenario]
+    SIGNAL_RECEIVED = "signal-received"  # signal
+    EXPOSURE_ADDED = "exposure-added"  # exposure
+    FACTS_READ = "facts-read"  # facts: {key uri: KeyFacts}
+    PLAN_MADE = "plan-made"  # plan (with digest)
+    APPROVAL_GIVEN = "approval-given"  # approver, digest, method
+    APPROVAL_DENIED = "approval-denied"  # approver, digest, reason
+    STEP_STARTED = "step-started"  # step, attempt, owner
+    STEP_FINISHED = "step-finished"  # step, outcome, receipt|null, probes, outputs, detail
+    STEP_FAILED = "step-failed"  # step, error, code, retryable
+    STEP_UNDONE = "step-undone"  # step, receipt
+    SHARD_FINISHED = "shard-finished"  # step, shard, result
+    CENSUS_TAKEN = "census-taken"  # census
+    CONTAINED = "contained"  # probes (count), not_shown
+    NOT_CONTAINED = "not-contained"  # reasons
+    RENEWED = "renewed"  # {}
+    DATA_SAFE = "data-safe"  # datasets
+    RESTORED = "restored"  # consumers
+    MESSAGE_QUEUED = "message-queued"  # id, audience, subject, body
+    MESSAGE_DELIVERED = "message-delivered"  # id, channel
+    MESSAGE_FAILED = "message-failed"  # id, channel, error
+    NOTE = "note"  # text, by
+    CLOSED = "closed"  # by, outcome: recovered | false-alarm | not-contained
+
+
+GENESIS = "0" * 64
+"""The ``prev`` of an incident's first event."""
+
+
+class Event(BaseModel):
+    """One link of the chain."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    incident: str
+    seq: int = Field(ge=0)
+    at: AwareDatetime
+    kind: EventKind
+    body: dict[str, JsonValue]
+    prev: str = Field(pattern="^[0-9a-f]{64}$")
+    hash: str = Field(pattern="^[0-9a-f]{64}$")
+
+    @classmethod
+    def link(
+        cls, *, incident: str, seq: int, at: datetime, kind: EventKind, body: dict[str, JsonValue], prev: str
+    ) -> Event:
+        """Make the next event of a chain, hash included."""
+        digest = digest_of(incident=incident, seq=seq, at=at, kind=kind, body=body, prev=prev)
+        return cls(incident=incident, seq=seq, at=at, kind=kind, body=body, prev=prev, hash=digest)
+
+
+def digest_of(*, incident: str, seq: int, at: datetime, kind: str, body: dict[str, JsonValue], prev: str) -> str:
+    """The hash of an event with these contents, lower-case hex."""
+    content = [incident, seq, at.isoformat(timespec="microseconds"), str(kind), body, prev]
+    return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+def verify_chain(events: Iterable[Event], *, expected_head: str = "") -> str:
+    """Check every link and return the head's hash.
+
+    ``expected_head``, when given, is a head kept elsewhere: it detects a dropped tail.
+    Raises RecordError naming the first event that is wrong.
+    """
+    prev, incident, expected_seq = GENESIS, "", 0
+    for event in events:
+        incident = incident or event.incident
+        if event.incident != incident:
+            raise RecordError(f"event {expected_seq} belongs to {event.incident}, the record to {incident}.")
+        if event.seq != expected_seq:
+            raise RecordError(f"event {expected_seq} is missing or out of order (found {event.seq}).")
+        if event.prev != prev:
+            raise RecordError(f"event {event.seq} does not follow event {event.seq - 1}: its prev differs.")
+        made = digest_of(
+            incident=event.incident, seq=event.seq, at=event.at, kind=event.kind, body=event.body, prev=event.prev
+        )
+        if made != event.hash:
+            raise RecordError(f"event {event.seq} was altered: its hash does not match its content.")
+        prev, expected_seq = event.hash, expected_seq + 1
+    if expected_seq == 0:
+        raise RecordError("the record is empty.")
+    if expected_head and prev != expected_head:
+        raise RecordError(f"the record ends at event {expected_seq - 1}, before its known head: the tail is missing.")
+    return prev
