@@ -1,7 +1,7 @@
 """Which class speaks to what: URI scheme or connection type → ``module:Class``, imported on first use.
 
-Third parties add entries by the entry-point groups ``keyquell.keys``, ``keyquell.credentials``, ``keyquell.data``,
-``keyquell.certificates``, ``keyquell.consumers``, ``keyquell.detectors`` and ``keyquell.messengers``; the name of the entry point is the scheme.
+Third parties add entries by the entry-point groups ``keyquell.ROOM`` (``keyquell.keys``, ``keyquell.detectors`` …); the
+name of the entry point is the scheme.
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ def write_secret(reference: str, value: str | Mapping[str, str]) -> None:
             stream.write(text)
             stream.flush()
             os.fsync(stream.fileno())
-        os.replace(beside, path)
+        Path(beside).replace(path)
     except OSError:
         Path(beside).unlink(missing_ok=True)
         raise

@@ -1,7 +1,8 @@
 """The inventory: what keys exist, what hangs on them, and who uses it.
 
-An estate is one YAML or JSON document (``keyquell inventory import FILE``).  Edges are implied by the fields: a key *protects*
-datasets, *signs* through certificates, a credential *authenticates* a consumer, a consumer *uses* keys and datasets.
+An estate is one YAML or JSON document (``keyquell inventory import FILE``).  Edges are implied by the fields: a key
+*protects* datasets and *signs* through certificates, a credential *authenticates* a consumer, a consumer *uses* keys
+and datasets.
 """
 
 from __future__ import annotations
