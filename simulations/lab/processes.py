@@ -1,12 +1,12 @@
 """Servers of a lab: started in a private directory, bound to loopback, and always brought down.
 
-Every process is written to ``processes.jsonl`` (pid and creation time, synced) right after it starts, in its own process group,
-and asks the kernel to end it when its parent dies; ``sweep`` ends what a killed lab left behind.
+Every process runs in its own process group and is written to ``processes.jsonl`` (pid and creation time, synced) right
+after it starts; ``sweep`` ends what a killed lab left behind.  Linux's PDEATHSIG is not used: it fires when the *thread*
+that started the child ends, and labs start their servers from threads.
 """
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import signal
@@ -19,8 +19,6 @@ from pathlib import Path
 import psutil
 
 from playbooks.errors import KeyquellError
-
-_PR_SET_PDEATHSIG = 1
 
 
 class LabError(KeyquellError):
@@ -76,7 +74,6 @@ class Processes:
                 cwd=self.directory,
                 env={**os.environ, **(environment or {})},
                 start_new_session=True,
-                preexec_fn=_end_with_parent,
                 user=user,
             )
         self._note(name, child.pid)
@@ -138,10 +135,6 @@ def sweep(directory: Path) -> list[str]:
             _end_group(note["pid"], 2.0)
             ended.append(note["name"])
     return ended
-
-
-def _end_with_parent() -> None:
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _end_group(pid: int, grace_seconds: float) -> None:
