@@ -69,6 +69,8 @@ class Target(_Frozen):
     wrapped: str = Field(description="Base64 of the wrapped data key as the backend takes it.")
     context: dict[str, str] = Field(default_factory=dict, description="Encryption context (AWS KMS).")
     name: str = Field(default="", description="Dataset URI and object id, for people.")
+    stored: str = Field(default="", description="Base64 of the whole copied object: proves that the data key opens it.")
+    aad: str = Field(default="", description="Base64 of the associated data of a column value.")
 
 
 class Loot(_Frozen):
