@@ -10,20 +10,21 @@ _ADJECTIVES = (
     "dapper distant eager early easy fabled fair fleet gentle gilded glad golden grand green hardy hazel "
     "honest humble ivory jade jolly keen kind lively lofty lucid lunar mellow merry mild misty modest "
     "nimble noble olive patient placid polar proud quick quiet rapid ready robust rosy ruby rustic sage"
-).split()
+)
 _NOUNS = (
     "acorn anchor anvil apple badger bamboo banjo basin beacon birch bison bridge brook canyon castle cello "
     "cherry cliff clover comet compass cricket dolphin falcon fern fjord garden glacier harbor heron hill iris "
     "island kettle kite lagoon lantern lark maple marble meadow mill mountain oak orchard otter pebble pine "
     "planet prairie quartz raven reef river robin saddle spruce summit teapot thistle tulip valley walnut willow"
-).split()
+)
 _LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: nothing that reads like something else
 
 
 def codename(incident_id: str) -> str:
     """``adjective-noun``, always the same for the same incident id."""
     digest = hashlib.sha256(incident_id.encode()).digest()
-    return f"{_ADJECTIVES[digest[0] % len(_ADJECTIVES)]}-{_NOUNS[digest[1] % len(_NOUNS)]}"
+    adjectives, nouns = _ADJECTIVES.split(), _NOUNS.split()
+    return f"{adjectives[digest[0] % len(adjectives)]}-{nouns[digest[1] % len(nouns)]}"
 
 
 def new_incident_id(now: datetime, randomness: bytes) -> str:

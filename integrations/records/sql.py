@@ -1,0 +1,266 @@
+"""The record in a SQL database: SQLite (a file) or PostgreSQL, one table, rows only ever added.
+
+Compare-and-append needs no lock: a writer reads the head, and inserts the next number; the primary key
+(incident, seq) lets one of two racing writers through.  The insert is one short transaction of its own, durable when it
+returns: SQLite in WAL mode with ``synchronous=FULL``, PostgreSQL with ``synchronous_commit=on``.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Self, TypeVar
+
+import orjson
+from pydantic import JsonValue, ValidationError
+from sqlalchemy import (
+    Column,
+    Engine,
+    Integer,
+    MetaData,
+    Row,
+    String,
+    Table,
+    Text,
+    func,
+    insert,
+    inspect,
+    select,
+)
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.schema import CreateTable
+
+from integrations.records.engines import create, record_error
+from playbooks.errors import Conflict, RecordError
+from playbooks.event_bodies import check_body
+from playbooks.ports import Clock
+from playbooks.record import GENESIS, Event, EventKind
+
+_EVENTS = Table(
+    "events",
+    MetaData(),
+    Column("incident", String(64), primary_key=True),
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("at", String(32), nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("body", Text, nullable=False),
+    Column("prev", String(64), nullable=False),
+    Column("hash", String(64), nullable=False),
+)
+_INCIDENT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_SCHEMA_LOCK = 0x6B657971  # "keyq": the advisory lock under which PostgreSQL's schema is made
+_T = TypeVar("_T")
+
+
+class SqlRecords:
+    """Keeps records at a database URL; safe for several threads and processes at once.
+
+    ``clock`` stamps the events.  A stamp is always later than the one before it, also when the clock was set back.
+    """
+
+    def __init__(self, engine: Engine, *, clock: Clock) -> None:
+        self._engine = engine
+        self._clock = clock
+
+    @classmethod
+    def open(cls, url: str, *, clock: Clock) -> Self:
+        """Connect to ``sqlite:///PATH`` or ``postgresql://…`` and make the table when it is missing.
+
+        ``url`` may be a secret reference (``env:NAME``, ``file:PATH``) to the URL.  Raises InvalidInput for another
+        kind of URL and RecordError when the database cannot be used.
+        """
+        engine = create(url)
+        records = cls(engine, clock=clock)
+        try:
+            _guarded(engine, lambda: _make_schema(engine))
+        except RecordError:
+            engine.dispose()
+            raise
+        return records
+
+    def append(self, incident: str, *, kind: EventKind, body: Mapping[str, JsonValue], expected_head: str) -> Event:
+        """Add the next event; durable when this returns.
+
+        Raises Conflict when ``expected_head`` is not the head any more, RecordError when the body is not what ``kind``
+        needs or the database refuses.
+        """
+        checked = _json(kind, body)
+        if not _INCIDENT_ID.fullmatch(incident):
+            raise RecordError(f"{incident[:64]!r} is not an incident id.")
+        return _guarded(self._engine, lambda: self._append(incident, kind, checked, expected_head))
+
+    def append_next(
+        self, incident: str, *, kind: EventKind, body: Mapping[str, JsonValue], attempts: int = 50
+    ) -> Event:
+        """Add an event that is true whatever else was written meanwhile (a message, a note, a shard's result).
+
+        Raises Conflict when other writers came first ``attempts`` times.
+        """
+        for _ in range(attempts - 1):
+            try:
+                return self.append(incident, kind=kind, body=body, expected_head=self.head(incident))
+            except Conflict:
+                continue
+        return self.append(incident, kind=kind, body=body, expected_head=self.head(incident))
+
+    def head(self, incident: str) -> str:
+        """The hash that the next append must expect: GENESIS for an incident without events."""
+        row = _guarded(self._engine, lambda: self._last(incident))
+        return str(row.hash) if row else GENESIS
+
+    def events(self, incident: str) -> list[Event]:
+        """All events in order; empty for an unknown incident."""
+        return self.events_after(incident, -1)
+
+    def events_after(self, incident: str, seq: int) -> list[Event]:
+        """The events with a greater number than ``seq``, in order."""
+        query = select(_EVENTS).where(_EVENTS.c.incident == incident, _EVENTS.c.seq > seq).order_by(_EVENTS.c.seq)
+        return [_event(row) for row in self._rows(query)]
+
+    def follow(
+        self, incident: str, *, after_seq: int = -1, every_seconds: float = 0.1, for_seconds: float | None = None
+    ) -> Iterator[Event]:
+        """Yield events as they are written until the incident is closed, or until ``for_seconds`` have passed."""
+        deadline = None if for_seconds is None else time.monotonic() + for_seconds
+        while True:
+            for each in self.events_after(incident, after_seq):
+                yield each
+                after_seq = each.seq
+                if each.kind is EventKind.CLOSED:
+                    return
+            if deadline is not None and time.monotonic() >= deadline:
+                return
+            time.sleep(every_seconds)
+
+    def incidents(self) -> list[str]:
+        """The ids of all incidents, the oldest first."""
+        query = select(_EVENTS.c.incident).where(_EVENTS.c.seq == 0).order_by(_EVENTS.c.at, _EVENTS.c.incident)
+        return [str(row.incident) for row in self._rows(query)]
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._engine.dispose()
+
+    def _append(self, incident: str, kind: EventKind, body: dict[str, JsonValue], expected_head: str) -> Event:
+        last = self._last(incident)
+        head = str(last.hash) if last else GENESIS
+        if head != expected_head:
+            raise _conflict(incident)
+        made = Event.link(
+            incident=incident,
+            seq=last.seq + 1 if last else 0,
+            at=self._next_time(last),
+            kind=kind,
+            body=body,
+            prev=head,
+        )
+        row = {
+            "incident": incident,
+            "seq": made.seq,
+            "at": made.at.isoformat(timespec="microseconds"),
+            "kind": str(kind),
+            "body": orjson.dumps(body, option=orjson.OPT_SORT_KEYS).decode(),
+            "prev": made.prev,
+            "hash": made.hash,
+        }
+        try:
+            with self._engine.connect() as connection:
+                connection.execute(insert(_EVENTS), row)
+        except IntegrityError as error:
+            raise _conflict(incident) from error
+        return made
+
+    def _next_time(self, last: Row[Any] | None) -> datetime:
+        now = self._clock().astimezone(UTC)
+        return max(now, _time(last.at) + timedelta(microseconds=1)) if last else now
+
+    def _last(self, incident: str) -> Row[Any] | None:
+        query = (
+            select(_EVENTS.c.seq, _EVENTS.c.at, _EVENTS.c.hash)
+            .where(_EVENTS.c.incident == incident)
+            .order_by(_EVENTS.c.seq.desc())
+            .limit(1)
+        )
+        with self._engine.connect() as connection:
+            return connection.execute(query).first()
+
+    def _rows(self, query: Any) -> list[Row[Any]]:
+        def read() -> list[Row[Any]]:
+            with self._engine.connect() as connection:
+                return list(connection.execute(query))
+
+        return _guarded(self._engine, read)
+
+
+def _json(kind: EventKind, body: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    """The body as plain JSON values, equal to what reading it back will give."""
+    try:
+        made = orjson.loads(orjson.dumps(dict(body), option=orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_DATETIME))
+    except (TypeError, ValueError) as error:
+        raise RecordError(f"the body of a {kind} event is not JSON: {error}.") from error
+    if not _same(made, body):
+        raise RecordError(f"the body of a {kind} event is not JSON: it holds a number that JSON cannot write.")
+    check_body(kind, made)
+    return dict(made)
+
+
+def _same(made: Any, given: Any) -> bool:
+    """Did nothing get lost on the way through JSON?  (NaN and infinity become null.)"""
+    if isinstance(made, dict):
+        return all(_same(made[str(name)], value) for name, value in given.items())
+    if isinstance(made, list):
+        return all(map(_same, made, given))
+    return (made is None) == (given is None)
+
+
+def _conflict(incident: str) -> Conflict:
+    return Conflict(f"the record of {incident} was extended by another writer.", hint="Read it again and decide again.")
+
+
+def _time(stored: str) -> datetime:
+    try:
+        return datetime.fromisoformat(stored)
+    except ValueError as error:
+        raise RecordError(f"the record holds {stored!r} where a time belongs.") from error
+
+
+def _event(row: Row[Any]) -> Event:
+    try:
+        return Event(
+            incident=row.incident,
+            seq=row.seq,
+            at=_time(row.at),
+            kind=EventKind(row.kind),
+            body=orjson.loads(row.body),
+            prev=row.prev,
+            hash=row.hash,
+        )
+    except (ValueError, ValidationError) as error:
+        raise RecordError(
+            f"event {row.seq} of {row.incident} cannot be read: the database was altered.",
+            hint="Compare it with an export; `keyquell record verify` names the first event that is wrong.",
+        ) from error
+
+
+def _make_schema(engine: Engine) -> None:
+    if inspect(engine).has_table(_EVENTS.name):
+        return
+    make = CreateTable(_EVENTS, if_not_exists=True)
+    if engine.dialect.name == "sqlite":
+        with engine.connect() as connection:
+            connection.execute(make)
+        return
+    # PostgreSQL's IF NOT EXISTS is not safe against a second session that creates at the same moment.
+    with engine.execution_options(isolation_level="READ COMMITTED").begin() as connection:
+        connection.execute(select(func.pg_advisory_xact_lock(_SCHEMA_LOCK)))
+        connection.execute(make)
+
+
+def _guarded(engine: Engine, work: Callable[[], _T]) -> _T:
+    """Run database work with its errors translated."""
+    try:
+        return work()
+    except SQLAlchemyError as error:
+        raise record_error(engine, error) from error
