@@ -1,0 +1,1 @@
+"""Attacks of a drill, one technique a file; ``simulations.adversary`` runs them."""
