@@ -1,0 +1,185 @@
+"""The folders of a lab and the files in them: settings, estate, services' folders, configurations, seeded data.
+
+``response/`` is all that the responder is given; ``service/`` is the service's own; ``services/`` is the configuration
+channel between them; ``adversary/`` is where the loot will appear.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from integrations.registry import open_adapter
+from integrations.secrets import read_secret, write_secret
+from playbooks.estate import Estate
+from playbooks.refs import KeyRef
+from simulations.environments import Site
+from simulations.journals import AdversaryConfig, WorkloadConfig, WorkloadDataset
+from simulations.seed import object_ids, plaintext
+
+Connections = Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """The folders of one lab, made when this is laid out."""
+
+    site: Site
+    response: Path
+    service: Path
+    services: Path
+    adversary: Path
+    data: Path
+
+    @classmethod
+    def lay_out(cls, site: Site) -> Desk:
+        """Make the folders; those that hold secrets are for the user alone."""
+        names = ("response", "service", "services", "adversary", "data")
+        made = {name: site.directory / name for name in names}
+        for name, path in made.items():
+            path.mkdir(mode=0o755 if name in ("services", "data") else 0o700)
+        (site.directory / "findings").mkdir()
+        return cls(site, **made)
+
+    @property
+    def state(self) -> Path:
+        """The responder's state folder."""
+        return self.response / "state"
+
+    @property
+    def adversary_journal(self) -> Path:
+        """Where the adversary writes down its attempts."""
+        return self.adversary / "adversary.ndjson"
+
+    @property
+    def workload_journal(self) -> Path:
+        """Where the service's requests are written down."""
+        return self.service / "workload.ndjson"
+
+    @property
+    def loot_file(self) -> Path:
+        """Where the leaked thing appears at detonation."""
+        return self.adversary / "loot.json"
+
+    @property
+    def findings(self) -> Path:
+        """The folder in which the world's secret scanner leaves its findings."""
+        return self.site.directory / "findings"
+
+    def installation_key(self) -> str:
+        """The key of keyed fingerprints, made when first asked for; returns the text of the file."""
+        path = self.state / "installation.key"
+        self.state.mkdir(exist_ok=True)
+        if not path.exists():
+            write_secret(f"file:{path}", secrets.token_hex(32))
+        return read_secret(f"file:{path}")
+
+    def secret_copy(self, folder: Path, name: str, original: str) -> str:
+        """Copy a secret into a file of its own (mode 0600) and return the reference."""
+        reference = f"file:{folder / name}"
+        write_secret(reference, read_secret(original))
+        return reference
+
+    def consumer(self, name: str, values: Mapping[str, str] | None = None) -> Path:
+        """A service's configuration folder with its first settings."""
+        folder = self.services / name
+        folder.mkdir()
+        (folder / "settings.json").write_text(json.dumps(dict(values or {}), indent=1), encoding="utf-8")
+        return folder
+
+    def write_settings(
+        self, *, connections: Connections, detectors: Sequence[Mapping[str, Any]], estate: Estate
+    ) -> Path:
+        """Write ``keyquell.yaml`` and its estate; returns the path of the former."""
+        document = {
+            "state": str(self.state),
+            "estate": "estate.yaml",
+            "connections": {name: dict(options) for name, options in connections.items()},
+            "detectors": [dict(detector) for detector in detectors],
+            "messengers": [{"type": "file", "folder": str(self.response / "outbox")}],
+            "exercise": {"scenario": self.site.scenario.name},
+        }
+        (self.response / "outbox").mkdir()
+        self.state.mkdir(exist_ok=True)
+        inventory = estate.model_dump(mode="json", exclude_defaults=True)
+        (self.response / "estate.yaml").write_text(yaml.safe_dump({"version": 1, **inventory}), encoding="utf-8")
+        path = self.response / "keyquell.yaml"
+        path.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
+        return path
+
+    def write_workload(self, config: WorkloadConfig) -> Path:
+        """Write the service's configuration; returns its path."""
+        path = self.service / "workload.json"
+        path.write_text(config.model_dump_json(indent=1), encoding="utf-8")
+        return path
+
+    def write_adversary(self, config: AdversaryConfig) -> Path:
+        """Write the attacker's configuration, without the loot; returns its path."""
+        path = self.adversary / "adversary.json"
+        path.write_text(config.model_dump_json(indent=1, exclude_defaults=True), encoding="utf-8")
+        return path
+
+
+def seed_datasets(site: Site, datasets: Sequence[WorkloadDataset], connections: Connections) -> None:
+    """Write version 0 of every object under its real key, as the owner of these connections.
+
+    Raises the adapters' errors when a key or a store does not take it.
+    """
+    with _Adapters(site, connections) as adapters:
+        for dataset in datasets:
+            store = adapters.find("data", dataset.ref.scheme, dataset.ref.connection)
+
+            def write(object_id: str, dataset: WorkloadDataset = dataset, store: Any = store) -> None:
+                content = plaintext(site.seed, str(dataset.ref), object_id)
+                store.write(dataset.ref, object_id, content, key=dataset.key, keys=adapters.keys)
+
+            if dataset.ref.scheme == "postgres":
+                _fill_column(dataset, store, site.seed, adapters)
+            else:
+                with ThreadPoolExecutor(4) as pool:
+                    list(pool.map(write, object_ids(dataset.objects)))
+
+
+def in_parallel(*starts: Callable[[], Any]) -> list[Any]:
+    """Run these side by side and return what they return, in order; the first failure is raised after all ended."""
+    with ThreadPoolExecutor(len(starts)) as pool:
+        futures = [pool.submit(start) for start in starts]
+    return [future.result() for future in futures]
+
+
+class _Adapters:
+    """Adapters opened once each from connections; a context manager that closes them."""
+
+    def __init__(self, site: Site, connections: Connections) -> None:
+        self._site = site
+        self._connections = connections
+        self._open: dict[tuple[str, str, str], Any] = {}
+        self._lock = threading.Lock()
+
+    def find(self, room: str, scheme: str, connection: str) -> Any:
+        """The adapter of a scheme for a connection."""
+        place = (room, scheme, connection)
+        with self._lock:
+            if place not in self._open:
+                options = {name: value for name, value in self._connections[connection].items() if name != "type"}
+                self._open[place] = open_adapter(room, scheme, name=connection, options=options, clock=self._site.clock)
+            return self._open[place]
+
+    def keys(self, key: KeyRef) -> Any:
+        """The backend that wraps under a key."""
+        return self.find("keys", key.scheme, key.connection)
+
+    def __enter__(self) -> _Adapters:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        for adapter in self._open.values():
+            adapter.close()
