@@ -32,6 +32,7 @@ ADAPTERS: dict[str, dict[str, str]] = {
     },
     "certificates": {"openbao-pki": "integrations.certificates.openbao_pki:OpenBaoPki"},
     "consumers": {"config-dir": "integrations.consumers.config_dir:ConfigDir"},
+    "artifacts": {"config-dir": "integrations.consumers.signed_artifacts:SignedArtifacts"},
     "detectors": {
         "trufflehog": "integrations.detectors.trufflehog:TruffleHog",
         "cloudtrail": "integrations.detectors.cloudtrail:CloudTrail",

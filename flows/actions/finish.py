@@ -1,0 +1,88 @@
+"""Effects that tell relying parties and people, retire the old key, and end the case."""
+
+from __future__ import annotations
+
+from playbooks.gates import retirement_allowed
+
+from flows.effects import StepContext, StepResult, prove
+from flows.outbox import queue
+from playbooks.ports import Message
+from playbooks.receipts import Receipt
+from playbooks.timings import rfc3339
+
+
+def revoke_certificate(context: StepContext) -> StepResult:
+    """Revoke for key compromise, then read the published list afresh."""
+    certificate = context.certificate()
+    issuer = context.wiring.certificates(certificate)
+    receipt: Receipt = issuer.revoke_certificate(certificate)
+    return prove(context, lambda: issuer.probe_revoked(certificate)).settle(receipt)
+
+
+def publish_cutoff(context: StepContext) -> StepResult:
+    """Tell relying parties from when on the old key's signatures count for nothing.
+
+    The time is the earliest evidence of misuse; a cut-off that is published already is not moved.
+    """
+    key = context.key()
+    name = f"cutoff.{key}"
+    seen = [exposure.occurred.not_before or exposure.occurred.not_after for exposure in context.incident.exposures]
+    cutoff = min((moment for moment in seen if moment), default=context.incident.opened_at)
+    told = []
+    for consumer in context.texts("consumers"):
+        channel = context.wiring.consumer(consumer)
+        if name not in channel.published(consumer):
+            channel.publish(consumer, values={name: rfc3339(cutoff)})
+        told.append(consumer)
+    return StepResult(
+        "done" if told else "not-proven",
+        outputs={"cutoff": rfc3339(cutoff)},
+        detail=f"Told {', '.join(told) or 'nobody'}.",
+    )
+
+
+def notify(context: StepContext) -> StepResult:
+    """Put one message into the outbox; delivery is at its own pace."""
+    incident = context.incident
+    message = Message(
+        id=context.marker,
+        audience=context.step.target,
+        subject=context.text("subject"),
+        body=context.text("body"),
+        exercise=incident.exercise,
+    )
+    queue(context.wiring.records, incident.id, message)
+    return StepResult("done")
+
+
+def schedule_deletion(context: StepContext) -> StepResult:
+    """Start the deletion window; refused until the census is clear and backups have aged out by its end."""
+    key = context.key()
+    days = int(context.inputs.get("days", 30))
+    _allow_retirement(context, window_days=days)
+    receipt: Receipt = context.wiring.keys(key).schedule_deletion(key, days=days)
+    return StepResult("done", receipt)
+
+
+def destroy_key(context: StepContext) -> StepResult:
+    """End the key for good; refused until the census is clear and backups have aged out."""
+    key = context.key()
+    _allow_retirement(context, window_days=0)
+    return StepResult("done", context.wiring.keys(key).destroy(key))
+
+
+def review(context: StepContext) -> StepResult:
+    """Nothing is left to do but to look back: the record is complete."""
+    return StepResult("done", detail=f"{len(context.incident.steps)} steps.")
+
+
+def _allow_retirement(context: StepContext, *, window_days: int) -> None:
+    key = context.key()
+    datasets = [entry for entry in context.wiring.estate.datasets if entry.key == key]
+    retirement_allowed(
+        censuses=context.incident.censuses,
+        datasets=datasets,
+        now=context.wiring.clock(),
+        migrated_at=context.incident.data_safe_at,
+        window_days=window_days,
+    )

@@ -1,0 +1,175 @@
+"""The journalled step and the hot path of containment; nothing here waits for Prefect, Slack or paging.
+
+``step_once`` writes a claim (synced), runs the convergent effect, and writes the result.  Whoever calls it later, the
+flow included, finds that result.  A holder that died is replaced; one that lives is waited for.
+"""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+from playbooks.gates import satisfied
+
+from flows.effects import StepContext, StepResult, effect_of
+from flows.owners import alive, this_owner
+from flows.wiring import Wiring
+from playbooks.errors import BackendError, Conflict, KeyquellError, NotApproved
+from playbooks.event_bodies import body_of
+from playbooks.incident import Incident
+from playbooks.milestones import due
+from playbooks.plans import Phase, Step
+from playbooks.record import EventKind
+from playbooks.step_status import StepStatus
+
+_FINISHED = ("proven", "done", "undone", "unavailable")
+
+
+class StepFailed(KeyquellError):
+    """A step did not succeed; ``retryable`` says whether the same step may succeed later."""
+
+    def __init__(self, message: str, *, retryable: bool) -> None:
+        super().__init__(message)
+        self.retryable = retryable
+
+
+def step_once(wiring: Wiring, incident_id: str, step_id: str) -> StepStatus:
+    """Run a step unless it has succeeded already, and return how it stands.
+
+    Raises NotApproved when its gate is not satisfied, and StepFailed when the effect failed (which is recorded).
+    """
+    incident = _claim(wiring, incident_id, step_id)
+    if incident is None:
+        return wiring.incident(incident_id).steps[step_id]
+    step = _step(incident, step_id)
+    try:
+        result = _run(wiring, incident, step)
+    except KeyquellError as error:
+        _fail(wiring, incident_id, step_id, error, retryable=isinstance(error, BackendError) and error.retryable)
+    except Exception as error:  # noqa: BLE001 - recorded with its type and re-raised as StepFailed
+        _fail(wiring, incident_id, step_id, error, retryable=False)
+    else:
+        _finish(wiring, incident_id, step_id, result)
+    reach_milestones(wiring, incident_id)
+    return wiring.incident(incident_id).steps[step_id]
+
+
+def contain_now(wiring: Wiring, incident_id: str) -> Incident:
+    """Run every containing step whose gate allows it, side by side; a backend that hangs delays only itself."""
+    incident = wiring.incident(incident_id)
+    planned = incident.plan.in_phase(Phase.CONTAIN) if incident.plan else ()
+    steps = [step for step in planned if _may_run(incident, step)]
+    waves = _waves(steps)
+    for wave in waves:
+        with ThreadPoolExecutor(max_workers=max(1, len(wave))) as pool:
+            list(pool.map(lambda step: _attempt(wiring, incident_id, step.id), wave))
+    return wiring.incident(incident_id)
+
+
+def _waves(steps: list[Step]) -> list[list[Step]]:
+    """Group steps so that each stands in a later wave than what it needs."""
+    depth: dict[str, int] = {}
+    for step in steps:
+        depth[step.id] = max((depth[need] + 1 for need in step.needs if need in depth), default=0)
+    return [[step for step in steps if depth[step.id] == level] for level in range(max(depth.values(), default=-1) + 1)]
+
+
+def reach_milestones(wiring: Wiring, incident_id: str) -> None:
+    """Write the milestones that the record justifies by now, each once."""
+    while True:
+        incident = wiring.incident(incident_id)
+        milestones = due(incident)
+        if not milestones:
+            return
+        kind, body = milestones[0]
+        try:
+            wiring.records.append(incident_id, kind=kind, body=body, expected_head=incident.head)
+        except Conflict:
+            continue
+
+
+def _attempt(wiring: Wiring, incident_id: str, step_id: str) -> None:
+    """Run a step on the hot path with the policy's retries; a failure is in the record, others go on."""
+    policy = wiring.settings.policy
+    delay = policy.retry_delay_seconds
+    for _ in range(policy.retries + 1):
+        try:
+            step_once(wiring, incident_id, step_id)
+        except StepFailed as failure:
+            if not failure.retryable:
+                return
+            time.sleep(delay)
+            delay *= 2
+        else:
+            return
+
+
+def _claim(wiring: Wiring, incident_id: str, step_id: str) -> Incident | None:
+    """Write the claim; None when the step has succeeded already, by this or another hand."""
+    while True:
+        incident = wiring.incident(incident_id)
+        step, status = _step(incident, step_id), incident.steps[step_id]
+        if status.state in _FINISHED or step.unavailable:
+            return None
+        if status.state == "running" and status.since and alive(status.owner, since=status.since, now=wiring.clock()):
+            time.sleep(0.02)
+            continue
+        allowed, reason = _gate(incident, step)
+        if not allowed:
+            raise NotApproved(f"{step_id} may not run: {reason}.", hint=f"Run `keyquell approve {incident_id}`.")
+        kind = EventKind.STEP_STARTED
+        body = body_of(kind, step=step_id, attempt=status.attempts + 1, owner=this_owner())
+        try:
+            wiring.records.append(incident_id, kind=kind, body=body, expected_head=incident.head)
+        except Conflict:
+            continue
+        return incident
+
+
+def _run(wiring: Wiring, incident: Incident, step: Step) -> StepResult:
+    context = StepContext(wiring, incident, step, incident.resolve_inputs(step))
+    return effect_of(step.action)(context)
+
+
+def _finish(wiring: Wiring, incident_id: str, step_id: str, result: StepResult) -> None:
+    body = body_of(
+        EventKind.STEP_FINISHED,
+        step=step_id,
+        outcome=result.outcome,
+        receipt=result.receipt,
+        probes=tuple(result.probes),
+        outputs=result.outputs,
+        detail=result.detail,
+    )
+    wiring.records.append_next(incident_id, kind=EventKind.STEP_FINISHED, body=body)
+
+
+def _fail(wiring: Wiring, incident_id: str, step_id: str, error: Exception, *, retryable: bool) -> None:
+    code = error.code if isinstance(error, BackendError) else ""
+    message = str(error) if isinstance(error, KeyquellError) else f"unexpected {type(error).__name__}"
+    body = body_of(EventKind.STEP_FAILED, step=step_id, error=message, code=code, retryable=retryable)
+    wiring.records.append_next(incident_id, kind=EventKind.STEP_FAILED, body=body)
+    reach_milestones(wiring, incident_id)
+    raise StepFailed(f"{step_id} failed: {message}", retryable=retryable) from error
+
+
+def _step(incident: Incident, step_id: str) -> Step:
+    if incident.plan is None:
+        raise NotApproved(f"{incident.id} has no plan yet.", hint=f"Run `keyquell plan {incident.id}`.")
+    return incident.plan.step(step_id)
+
+
+def _may_run(incident: Incident, step: Step) -> bool:
+    return not step.unavailable and _gate(incident, step)[0]
+
+
+def _gate(incident: Incident, step: Step) -> tuple[bool, str]:
+    if incident.plan is None:
+        return False, "there is no plan"
+    return satisfied(
+        step,
+        incident.plan,
+        incident.approvals,
+        requested_by=incident.requested_by,
+        denied=incident.denials,
+    )

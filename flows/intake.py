@@ -1,0 +1,218 @@
+"""From a signal or a person's word to an incident with a plan, and the decisions people make on it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from playbooks.blast_radius import blast_radius
+from playbooks.playbook import Playbook, choose
+
+from flows.wiring import Wiring
+from playbooks.codenames import codename, new_incident_id
+from playbooks.errors import InvalidInput, KeyquellError
+from playbooks.event_bodies import body_of
+from playbooks.exposures import Exposure, Signal
+from playbooks.incident import Incident
+from playbooks.keys import KeyFacts
+from playbooks.matching import match, same_case
+from playbooks.planner import make_plan
+from playbooks.plans import Plan
+from playbooks.record import GENESIS, EventKind
+from playbooks.refs import KeyRef
+
+
+def ingest(wiring: Wiring, signal: Signal) -> str | None:
+    """Join the open incident that the signal belongs to, or open one; None when nothing in the estate matches.
+
+    A signal that was seen before (same source and external id) changes nothing.
+    """
+    exposures = match(signal, wiring.estate)
+    if not exposures:
+        return None
+    for incident in open_incidents(wiring):
+        if any(seen.source == signal.source and seen.external_id == signal.external_id for seen in incident.signals):
+            return incident.id
+        if same_case(signal, incident.exposures, found=exposures):
+            _add(wiring, incident.id, signal, [each for each in exposures if each not in incident.exposures])
+            return incident.id
+    incident_id = _open(wiring, exposures, requested_by=f"detector:{signal.source}", severity="high", playbook="")
+    _add(wiring, incident_id, signal, exposures)
+    replan(wiring, incident_id)
+    return incident_id
+
+
+def declare(
+    wiring: Wiring, exposures: Sequence[Exposure], *, requested_by: str, severity: str = "high", playbook: str = ""
+) -> str:
+    """Open an incident on a person's word and plan it; returns its id.
+
+    Raises InvalidInput when an exposed key or credential is not in the estate.
+    """
+    for exposure in exposures:
+        _known(wiring, exposure)
+    incident_id = _open(wiring, exposures, requested_by=requested_by, severity=severity, playbook=playbook)
+    _add(wiring, incident_id, None, exposures)
+    replan(wiring, incident_id)
+    return incident_id
+
+
+def preview(
+    wiring: Wiring, exposures: Sequence[Exposure], *, requested_by: str
+) -> tuple[Plan, Mapping[KeyRef, KeyFacts]]:
+    """The plan that would be made now; nothing is written."""
+    for exposure in exposures:
+        _known(wiring, exposure)
+    facts = read_facts(wiring, exposures)
+    plan = make_plan(
+        incident_id="PREVIEW",
+        exposures=exposures,
+        estate=wiring.estate,
+        facts=facts,
+        playbook=choose(wiring.catalog, exposures),
+        requested_by=requested_by,
+    )
+    return plan, facts
+
+
+def replan(wiring: Wiring, incident_id: str) -> Plan:
+    """Read the facts and plan again; a plan that has begun to run is kept, for its steps hold its outputs."""
+    incident = wiring.incident(incident_id)
+    if incident.plan is not None and any(status.attempts for status in incident.steps.values()):
+        return incident.plan
+    facts = read_facts(wiring, incident.exposures)
+    plan = make_plan(
+        incident_id=incident_id,
+        exposures=incident.exposures,
+        estate=wiring.estate,
+        facts=facts,
+        playbook=_playbook(wiring, incident),
+        requested_by=incident.requested_by,
+    )
+    if incident.plan is None or plan.digest != incident.plan.digest:
+        read = {str(key): fact.model_dump(mode="json") for key, fact in facts.items()}
+        _note(wiring, incident_id, EventKind.FACTS_READ, facts=read)
+        _note(wiring, incident_id, EventKind.PLAN_MADE, plan=plan)
+    return plan
+
+
+def read_facts(wiring: Wiring, exposures: Iterable[Exposure]) -> dict[KeyRef, KeyFacts]:
+    """Facts of every key within the blast radius; one that cannot be read is left out, and the plan says so."""
+    facts: dict[KeyRef, KeyFacts] = {}
+    for key in blast_radius(wiring.estate, tuple(exposures)).key_refs:
+        try:
+            facts[key] = wiring.keys(key).describe(key)
+        except KeyquellError:
+            continue
+    return facts
+
+
+def approve(wiring: Wiring, incident_id: str, *, approver: str, digest: str, method: str = "cli") -> None:
+    """Record an approval of exactly this plan.
+
+    Raises InvalidInput when the digest is not that of the current plan, or the approver asked for it.
+    """
+    incident = _with_digest(wiring, incident_id, digest)
+    if approver == incident.requested_by:
+        raise InvalidInput(f"{approver} asked for this and cannot approve it.", hint="Ask another person.")
+    if any(approval.approver == approver for approval in incident.approvals):
+        return
+    assert incident.plan is not None  # noqa: S101 - checked by _with_digest
+    _note(
+        wiring,
+        incident_id,
+        EventKind.APPROVAL_GIVEN,
+        approver=approver,
+        digest=incident.plan.digest,
+        method=method,
+    )
+
+
+def deny(wiring: Wiring, incident_id: str, *, approver: str, digest: str, reason: str) -> None:
+    """Record a denial: one stops every step that needs approval, until the plan changes."""
+    incident = _with_digest(wiring, incident_id, digest)
+    assert incident.plan is not None  # noqa: S101 - checked by _with_digest
+    _note(
+        wiring,
+        incident_id,
+        EventKind.APPROVAL_DENIED,
+        approver=approver,
+        digest=incident.plan.digest,
+        reason=reason,
+    )
+
+
+def close(wiring: Wiring, incident_id: str, *, by: str, outcome: str) -> None:
+    """End the case.  Raises InvalidInput for an outcome that the record contradicts."""
+    incident = wiring.incident(incident_id)
+    if incident.closed is not None:
+        return
+    if outcome == "recovered" and incident.contained_at is None:
+        raise InvalidInput(
+            f"{incident_id} was never proven contained, so it cannot be closed as recovered.",
+            hint="Close it as not-contained or false-alarm, or go on with `keyquell run`.",
+        )
+    _note(wiring, incident_id, EventKind.CLOSED, by=by, outcome=outcome)
+
+
+def open_incidents(wiring: Wiring) -> list[Incident]:
+    """Every incident that is not closed, oldest first."""
+    found = [wiring.incident(each) for each in wiring.records.incidents()]
+    return [incident for incident in found if incident.closed is None]
+
+
+def _open(wiring: Wiring, exposures: Sequence[Exposure], *, requested_by: str, severity: str, playbook: str) -> str:
+    incident_id = new_incident_id(wiring.clock(), os.urandom(4))
+    if playbook and playbook not in wiring.catalog:
+        raise InvalidInput(f"there is no playbook {playbook!r}.", hint=f"Known: {', '.join(sorted(wiring.catalog))}.")
+    chosen = wiring.catalog[playbook] if playbook else choose(wiring.catalog, exposures)
+    exercise = wiring.settings.exercise
+    body = body_of(
+        EventKind.INCIDENT_OPENED,
+        codename=codename(incident_id),
+        severity=severity,
+        exercise=exercise is not None,
+        requested_by=requested_by,
+        playbook=chosen.name,
+        scenario=exercise.scenario if exercise else "",
+    )
+    wiring.records.append(incident_id, kind=EventKind.INCIDENT_OPENED, body=body, expected_head=GENESIS)
+    return incident_id
+
+
+def _add(wiring: Wiring, incident_id: str, signal: Signal | None, exposures: Iterable[Exposure]) -> None:
+    if signal is not None:
+        _note(wiring, incident_id, EventKind.SIGNAL_RECEIVED, signal=signal)
+    for exposure in exposures:
+        _note(wiring, incident_id, EventKind.EXPOSURE_ADDED, exposure=exposure)
+
+
+def _note(wiring: Wiring, incident_id: str, kind: EventKind, **fields: Any) -> None:
+    wiring.records.append_next(incident_id, kind=kind, body=body_of(kind, **fields))
+
+
+def _playbook(wiring: Wiring, incident: Incident) -> Playbook:
+    return wiring.catalog[incident.playbook]
+
+
+def _with_digest(wiring: Wiring, incident_id: str, digest: str) -> Incident:
+    incident = wiring.incident(incident_id)
+    if incident.plan is None or len(digest) < 8 or not incident.plan.digest.startswith(digest):
+        current = incident.plan.digest[:12] if incident.plan else "none"
+        raise InvalidInput(
+            f"the plan of {incident_id} has the digest {current}…, not {digest[:12]!r}.",
+            hint=f"Look at it with `keyquell plan {incident_id}` and approve what you saw.",
+        )
+    return incident
+
+
+def _known(wiring: Wiring, exposure: Exposure) -> None:
+    estate = wiring.estate
+    known = {str(entry.ref) for entry in estate.keys} | {str(entry.ref) for entry in estate.credentials}
+    known |= {str(entry.ref) for entry in estate.datasets}
+    if exposure.target not in known:
+        raise InvalidInput(
+            f"{exposure.target!r} is not in the estate.",
+            hint="List what is with `keyquell inventory show`, or add it with `keyquell inventory import`.",
+        )

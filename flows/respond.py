@@ -1,0 +1,134 @@
+"""The response as Prefect flows: sequence, gates, retries.  What was done is read from the record, never from Prefect.
+
+Import only inside ``prefect_server``; importing Prefect takes two seconds and reads its environment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from playbooks.gates import satisfied
+from prefect import flow, task
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.tasks import Task, exponential_backoff
+
+from flows import intake
+from flows.engine import StepFailed, reach_milestones, step_once
+from flows.outbox import deliver_pending
+from flows.wiring import Wiring
+from playbooks.incident import Incident
+from playbooks.milestones import finished, recovered
+from playbooks.plans import Phase, Step
+
+_open_wirings: dict[str, Wiring] = {}
+
+
+def _wiring(config: str) -> Wiring:
+    """One wiring per process and settings file: a flow's parameters must stay plain and free of secrets."""
+    if config not in _open_wirings:
+        _open_wirings[config] = Wiring.from_file(Path(config))
+    return _open_wirings[config]
+
+
+async def _may_pass(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
+    """Retry only what may succeed by itself: an unreachable or throttling backend."""
+    try:
+        await state.aresult()
+    except StepFailed as failure:
+        return failure.retryable
+    except Exception:  # noqa: BLE001 - any other failure is final, and is raised by the task itself
+        return False
+    return False
+
+
+@task(
+    name="step",
+    task_run_name="{step_id}",
+    retries=4,
+    retry_delay_seconds=exponential_backoff(backoff_factor=0.5),
+    retry_jitter_factor=0.2,
+    retry_condition_fn=_may_pass,
+    persist_result=False,
+)
+async def run_step(config: str, incident_id: str, step_id: str) -> str:
+    """Run or adopt one step; its state is in the record."""
+    status = await asyncio.to_thread(step_once, _wiring(config), incident_id, step_id)
+    return str(status.state)
+
+
+async def _run_phase(config: str, incident_id: str, phase: Phase) -> None:
+    """Run the ready steps of a phase side by side, until none is ready; a failed step stops only what needs it."""
+    tried: set[str] = set()
+    while True:
+        incident = await asyncio.to_thread(_wiring(config).incident, incident_id)
+        ready = [step for step in ready_steps(incident) if step.phase is phase and step.id not in tried]
+        if not ready:
+            return
+        tried.update(step.id for step in ready)
+        await asyncio.gather(*(run_step(config, incident_id, step.id) for step in ready), return_exceptions=True)
+
+
+def _phase_flow(phase: Phase) -> Callable[[str, str], Awaitable[None]]:
+    @flow(name=phase.value, persist_result=False, validate_parameters=False)
+    async def run(config: str, incident_id: str) -> None:
+        await _run_phase(config, incident_id, phase)
+
+    run.__doc__ = f"The {phase.value} phase of a response."
+    return run
+
+
+PHASES = {phase: _phase_flow(phase) for phase in Phase}
+
+
+@flow(name="respond", flow_run_name="{incident_id}", persist_result=False, validate_parameters=False)
+async def respond(config: str, incident_id: str, wait_for_approval_seconds: float = 0.0) -> str:
+    """Drive an incident until it is closed, blocked or waiting for people; returns which of these."""
+    wiring = _wiring(config)
+    waited, tried = 0.0, set[str]()
+    while True:
+        await asyncio.to_thread(reach_milestones, wiring, incident_id)
+        incident = await asyncio.to_thread(wiring.incident, incident_id)
+        if incident.closed is not None:
+            return "closed"
+        ready = [step for step in ready_steps(incident) if step.id not in tried]
+        if ready:
+            tried.update(step.id for step in ready if step.phase is ready[0].phase)
+            await PHASES[ready[0].phase](config, incident_id)
+        elif finished(incident) and recovered(incident):
+            await asyncio.to_thread(intake.close, wiring, incident_id, by="keyquell", outcome="recovered")
+        elif not waiting_for_people(incident):
+            return "blocked"
+        elif waited >= wait_for_approval_seconds:
+            return "waiting"
+        else:
+            await asyncio.sleep(wiring.settings.policy.poll_seconds)
+            waited += wiring.settings.policy.poll_seconds
+        await asyncio.to_thread(deliver_pending, wiring.records, incident_id, wiring.messengers())
+
+
+def ready_steps(incident: Incident) -> list[Step]:
+    """The steps that may run now: needs met, gate satisfied; after a failed containment only telling goes on."""
+    if incident.plan is None:
+        return []
+    stuck = bool(incident.not_contained) and incident.contained_at is None
+    return [
+        step
+        for step in incident.next_steps()
+        if _gate_open(incident, step) and (not stuck or step.phase in (Phase.CONTAIN, Phase.NOTIFY))
+    ]
+
+
+def waiting_for_people(incident: Incident) -> bool:
+    """Is there a step that only an approval holds back?"""
+    return any(not _gate_open(incident, step) for step in incident.next_steps())
+
+
+def _gate_open(incident: Incident, step: Step) -> bool:
+    if incident.plan is None:
+        return False
+    return satisfied(
+        step, incident.plan, incident.approvals, requested_by=incident.requested_by, denied=incident.denials
+    )[0]

@@ -1,0 +1,83 @@
+"""Takes back the reversible steps of a false alarm, the last first; never automatic, always somebody's decision."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from flows.wiring import Wiring
+from playbooks.errors import InvalidInput, KeyquellError
+from playbooks.event_bodies import body_of
+from playbooks.incident import Incident
+from playbooks.plans import Action, Step
+from playbooks.ports import Undo
+from playbooks.receipts import Receipt
+from playbooks.record import EventKind
+from playbooks.refs import CredentialRef, KeyRef
+
+_Reverse = Callable[[Wiring, Step, Undo], Receipt]
+
+
+@dataclass(frozen=True, slots=True)
+class Undone:
+    """What became of one step: taken back, or why not."""
+
+    step: str
+    taken_back: bool
+    reason: str = ""
+
+
+def undo(wiring: Wiring, incident_id: str, *, by: str) -> list[Undone]:
+    """Take back every step that can be; goes on past one that cannot, and says so.
+
+    Raises InvalidInput when there is nothing to take back.
+    """
+    incident = wiring.incident(incident_id)
+    if incident.plan is None or not any(status.attempts for status in incident.steps.values()):
+        raise InvalidInput(f"nothing of {incident_id} has run, so there is nothing to undo.")
+    note = body_of(EventKind.NOTE, text="Undo was asked for.", by=by)
+    wiring.records.append_next(incident_id, kind=EventKind.NOTE, body=note)
+    return [_take_back(wiring, incident, step) for step in reversed(incident.plan.steps) if _ran(incident, step)]
+
+
+def _ran(incident: Incident, step: Step) -> bool:
+    return incident.steps[step.id].attempts > 0 and incident.steps[step.id].state != "undone"
+
+
+def _take_back(wiring: Wiring, incident: Incident, step: Step) -> Undone:
+    status = incident.steps[step.id]
+    if step.undo is None or step.action not in _REVERSES:
+        return Undone(step.id, taken_back=False, reason=f"{step.action.value} cannot be taken back")
+    if status.receipt is not None and not status.receipt.changed:
+        return Undone(step.id, taken_back=False, reason="it was so before the incident")
+    try:
+        receipt = _REVERSES[step.action](wiring, step, status.receipt.undo if status.receipt else {})
+    except KeyquellError as error:
+        return Undone(step.id, taken_back=False, reason=str(error))
+    body = body_of(EventKind.STEP_UNDONE, step=step.id, receipt=receipt)
+    wiring.records.append_next(incident.id, kind=EventKind.STEP_UNDONE, body=body)
+    return Undone(step.id, taken_back=True)
+
+
+def _restore(wiring: Wiring, step: Step, undo_data: Undo) -> Receipt:
+    credential = CredentialRef.parse(step.target)
+    receipt: Receipt = wiring.credentials(credential).restore(credential, undo=undo_data)
+    return receipt
+
+
+def _on_key(move: str) -> _Reverse:
+    def reverse(wiring: Wiring, step: Step, undo_data: Undo) -> Receipt:
+        key = KeyRef.parse(step.target)
+        receipt: Receipt = getattr(wiring.keys(key), move)(key, undo=undo_data)
+        return receipt
+
+    return reverse
+
+
+_REVERSES: dict[Action, _Reverse] = {
+    Action.CUT_CREDENTIAL: _restore,
+    Action.QUARANTINE_KEY: _on_key("release"),
+    Action.STOP_ENCRYPTION: _on_key("resume_encryption"),
+    Action.DISABLE_KEY: _on_key("enable"),
+    Action.SCHEDULE_DELETION: _on_key("cancel_deletion"),
+}

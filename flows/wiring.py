@@ -1,0 +1,183 @@
+"""The composition root: from settings to open adapters, the estate, the catalog and the record."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import yaml
+from playbooks.playbook import Playbook, catalog
+from pydantic import ValidationError
+
+from flows.settings import Settings, load_settings
+from integrations.records.sql import SqlRecords
+from integrations.registry import open_adapter
+from playbooks.errors import InvalidInput
+from playbooks.estate import Estate
+from playbooks.incident import Incident
+from playbooks.ports import Clock, Delivers, Detects
+from playbooks.refs import CertificateRef, CredentialRef, DatasetRef, KeyRef
+
+
+def system_clock() -> datetime:
+    """The time now, in UTC; the only real clock of the response."""
+    return datetime.now(UTC)
+
+
+class Wiring:
+    """Everything that a response needs, opened on first use and kept until ``close``; safe for threads."""
+
+    def __init__(self, settings: Settings, *, clock: Clock) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.records = SqlRecords.open(settings.records_url, clock=clock)
+        self._adapters: dict[tuple[str, str, str], Any] = {}
+        self._locks: dict[tuple[str, str, str], threading.Lock] = {}
+        self._lock = threading.Lock()
+
+    @classmethod
+    def open(cls, settings: Settings, *, clock: Clock = system_clock) -> Wiring:
+        """Make the state folder and open the record."""
+        settings.state.mkdir(parents=True, exist_ok=True)
+        return cls(settings, clock=clock)
+
+    @classmethod
+    def from_file(cls, path: Path | None) -> Wiring:
+        """Open with the settings of a file, on the real clock."""
+        return cls.open(load_settings(path))
+
+    @property
+    def estate(self) -> Estate:
+        """The inventory as it is on disk now.  Raises InvalidInput naming the file and the field."""
+        return load_estate(self.settings.estate)
+
+    @cached_property
+    def catalog(self) -> Mapping[str, Playbook]:
+        """The playbooks by name."""
+        return catalog()
+
+    def incident(self, incident_id: str) -> Incident:
+        """The incident as its events tell it.  Raises InvalidInput when there is none of this id."""
+        events = self.records.events(incident_id)
+        if not events:
+            known = ", ".join(self.records.incidents()) or "none yet"
+            raise InvalidInput(f"there is no incident {incident_id!r}.", hint=f"Known incidents: {known}.")
+        return Incident.of(events)
+
+    def keys(self, key: KeyRef) -> Any:
+        """The key backend behind a reference."""
+        return self._adapter("keys", key.scheme, key.connection)
+
+    def credentials(self, credential: CredentialRef) -> Any:
+        """The adapter that can cut, renew and probe a credential."""
+        return self._adapter("credentials", credential.scheme, credential.connection)
+
+    def data(self, dataset: DatasetRef) -> Any:
+        """The store of a dataset."""
+        return self._adapter("data", dataset.scheme, dataset.connection)
+
+    def certificates(self, certificate: CertificateRef) -> Any:
+        """The issuer of a certificate."""
+        return self._adapter("certificates", certificate.scheme, certificate.connection)
+
+    def consumer(self, name: str) -> Any:
+        """The channel by which a consumer is told; InvalidInput when the estate names none."""
+        return self._channel("consumers", name)
+
+    def artifacts(self, consumer: str) -> Any:
+        """The signed artifacts of a signer, through the same channel."""
+        return self._channel("artifacts", consumer)
+
+    def detectors(self) -> dict[str, Detects]:
+        """The configured detectors by name."""
+        return {str(each.get("name", each.get("type"))): self._detector(each) for each in self.settings.detectors}
+
+    def messengers(self) -> dict[str, Delivers]:
+        """The configured messengers by name."""
+        found: dict[str, Delivers] = {}
+        for each in self.settings.messengers:
+            name = str(each.get("name", each.get("type")))
+            options = {key: value for key, value in each.items() if key not in ("type", "name")}
+            found[name] = self._open("messengers", str(each.get("type")), name, options)
+        return found
+
+    def close(self) -> None:
+        """Close every adapter and the record."""
+        for adapter in self._adapters.values():
+            adapter.close()
+        self._adapters.clear()
+        self.records.close()
+
+    def __enter__(self) -> Wiring:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _detector(self, each: Mapping[str, Any]) -> Detects:
+        kind, name = str(each.get("type")), str(each.get("name", each.get("type")))
+        options = {key: value for key, value in each.items() if key not in ("type", "name")}
+        if "connection" in options:
+            options["connection"] = self._plain(str(options["connection"]))
+        detector: Detects = self._open("detectors", kind, name, options)
+        return detector
+
+    def _adapter(self, room: str, scheme: str, connection: str) -> Any:
+        return self._open(room, scheme, connection, self._plain(connection))
+
+    def _channel(self, room: str, consumer: str) -> Any:
+        for entry in self.estate.consumers:
+            if entry.name == consumer and entry.channel:
+                kind = str(self._options(entry.channel).get("type", ""))
+                return self._adapter(room, kind, entry.channel)
+        raise InvalidInput(f"the consumer {consumer!r} has no channel in the estate.", hint="Tell its owner by hand.")
+
+    def _plain(self, connection: str) -> dict[str, Any]:
+        return {key: value for key, value in self._options(connection).items() if key != "type"}
+
+    def _open(self, room: str, scheme: str, name: str, options: Mapping[str, Any]) -> Any:
+        place = (room, scheme, name)
+        with self._lock:
+            lock = self._locks.setdefault(place, threading.Lock())
+        with lock:
+            if place not in self._adapters:
+                self._adapters[place] = open_adapter(room, scheme, name=name, options=options, clock=self.clock)
+            return self._adapters[place]
+
+    def _options(self, connection: str) -> dict[str, Any]:
+        if connection not in self.settings.connections:
+            known = ", ".join(sorted(self.settings.connections)) or "none"
+            raise InvalidInput(
+                f"{self.settings.source}: connections: there is none called {connection!r}.",
+                hint=f"Configured: {known}.",
+            )
+        return self.settings.connections[connection]
+
+
+def load_estate(path: Path) -> Estate:
+    """Read an estate from YAML or JSON; an absent file is an empty estate.
+
+    Raises InvalidInput naming the file and the field.
+    """
+    if not path.exists():
+        return Estate()
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        return Estate.model_validate(document)
+    except OSError as error:
+        raise InvalidInput(f"the estate {path} cannot be read ({error.strerror}).") from error
+    except yaml.YAMLError as error:
+        raise InvalidInput(f"{path} is not valid YAML: {error}.") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise InvalidInput(
+            f"{path}: {field}: {first['msg']}.", hint="Correct the entry and import it again."
+        ) from error

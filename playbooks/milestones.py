@@ -1,0 +1,87 @@
+"""When an incident has reached contained, renewed, data safe, restored and closed: decided from the record alone."""
+
+from __future__ import annotations
+
+from pydantic import JsonValue
+
+from playbooks.incident import Incident
+from playbooks.plans import Action, Phase, Step
+from playbooks.record import EventKind
+
+Milestone = tuple[EventKind, dict[str, JsonValue]]
+
+_SETTLED = ("proven", "done", "not-proven", "failed", "unavailable", "undone")
+
+
+def due(incident: Incident) -> list[Milestone]:
+    """The milestones that the steps justify and the record does not hold yet, in order."""
+    if incident.plan is None or incident.closed is not None:
+        return []
+    found: list[Milestone] = []
+    if incident.contained_at is None and _settled(incident, Phase.CONTAIN):
+        verdict = containment(incident)
+        if verdict[0] is EventKind.CONTAINED or not incident.not_contained:
+            found.append(verdict)
+    if incident.renewed_at is None and _succeeded(incident, Phase.RENEW):
+        found.append((EventKind.RENEWED, {}))
+    if incident.data_safe_at is None and _data_safe(incident):
+        datasets = [step.target for step in incident.plan.in_phase(Phase.REENCRYPT)]
+        found.append((EventKind.DATA_SAFE, {"datasets": list[JsonValue](datasets)}))
+    checks = [step for step in incident.plan.steps if step.action is Action.CHECK_CONSUMER]
+    if incident.restored_at is None and checks and all(_status(incident, step) == "proven" for step in checks):
+        found.append((EventKind.RESTORED, {"consumers": list[JsonValue]([step.target for step in checks])}))
+    return found
+
+
+def containment(incident: Incident) -> Milestone:
+    """Contained only when no containing step failed or stayed unproven and at least one was proven by probes."""
+    assert incident.plan is not None, "a verdict needs a plan"  # noqa: S101 - callers checked; states the contract
+    reasons: list[JsonValue] = []
+    not_shown: list[JsonValue] = []
+    probes = 0
+    for step in incident.plan.in_phase(Phase.CONTAIN):
+        status = _status(incident, step)
+        probes += len(incident.steps[step.id].probes)
+        if status in ("failed", "not-proven"):
+            reasons.append(f"{step.action.value} of {step.target}: {status}")
+        elif status in ("done", "unavailable"):
+            not_shown.append(f"{step.action.value} of {step.target}: {status}")
+    if reasons or not any(_status(incident, step) == "proven" for step in incident.plan.in_phase(Phase.CONTAIN)):
+        return EventKind.NOT_CONTAINED, {"reasons": reasons or ["no containing step could be proven"]}
+    return EventKind.CONTAINED, {"probes": probes, "not_shown": not_shown}
+
+
+def finished(incident: Incident) -> bool:
+    """Is every step settled, so that the case can be closed?"""
+    return incident.plan is not None and all(_status(incident, step) in _SETTLED for step in incident.plan.steps)
+
+
+def recovered(incident: Incident) -> bool:
+    """May the case be closed as recovered: contained, and every step that could run succeeded?"""
+    if incident.plan is None or incident.contained_at is None:
+        return False
+    return all(_status(incident, step) in ("proven", "done", "unavailable") for step in incident.plan.steps)
+
+
+def _settled(incident: Incident, phase: Phase) -> bool:
+    steps = incident.plan.in_phase(phase) if incident.plan else ()
+    return bool(steps) and all(_status(incident, step) in _SETTLED for step in steps)
+
+
+def _succeeded(incident: Incident, phase: Phase) -> bool:
+    steps = [step for step in incident.plan.in_phase(phase) if not step.unavailable] if incident.plan else []
+    return bool(steps) and all(_status(incident, step) in ("proven", "done") for step in steps)
+
+
+def _data_safe(incident: Incident) -> bool:
+    steps = incident.plan.in_phase(Phase.REENCRYPT) if incident.plan else ()
+    return bool(steps) and all(
+        _status(incident, step) == "proven"
+        and step.target in incident.censuses
+        and incident.censuses[step.target].clear
+        for step in steps
+    )
+
+
+def _status(incident: Incident, step: Step) -> str:
+    return "unavailable" if step.unavailable else incident.steps[step.id].state
