@@ -12,7 +12,9 @@ from typing import Any
 import boto3
 import botocore.session
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, IncompleteReadError
+from botocore.exceptions import ConnectionError as AwsConnectionError
+from botocore.parsers import ResponseParserError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from integrations.secrets import read_secret
@@ -50,6 +52,8 @@ _THROTTLES = {
 _MISSING = {"NotFoundException", "NoSuchEntity", "ResourceNotFoundException"}
 _QUOTAS = {"LimitExceededException", "LimitExceeded"}
 
+_NO_ANSWER = (AwsConnectionError, HTTPClientError, IncompleteReadError, ResponseParserError)
+
 # The model files are parsed once a process; a fresh session otherwise costs 50-90 ms.
 _LOADER = botocore.session.Session().get_component("data_loader")
 _BUILDING = threading.Lock()
@@ -58,8 +62,8 @@ _BUILDING = threading.Lock()
 class AwsConnection(BaseModel):
     """Options of a connection of type ``aws``.
 
-    ``recovery_principal`` is the ARN that ``credential`` logs in as: a quarantine exempts it.  ``session_roles`` are the
-    roles whose sessions are revoked with a credential; None finds them by the roles' trust policies.
+    ``recovery_principal`` is the ARN that ``credential`` logs in as: a quarantine exempts it.  ``session_roles`` are
+    the roles whose sessions are revoked with a credential; None finds them by the roles' trust policies.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -99,7 +103,8 @@ def client(connection: AwsConnection, service: str, *, identity: str = "") -> An
     with _BUILDING:
         session = botocore.session.Session()
         session.register_component("data_loader", _LOADER)
-        return boto3.session.Session(botocore_session=session).client(
+        factory: Any = boto3.session.Session(botocore_session=session)
+        return factory.client(
             service,
             region_name=connection.region,
             endpoint_url=connection.endpoint_url,
@@ -125,7 +130,7 @@ def translated(subject: str) -> Iterator[None]:
     """Raise botocore's errors as ours, about ``subject``."""
     try:
         yield
-    except (ClientError, BotoCoreError, HTTPClientError) as error:
+    except (ClientError, BotoCoreError, ResponseParserError) as error:
         raise translate(error, subject=subject) from error
 
 
@@ -163,7 +168,7 @@ def denies_explicitly(error: BackendError) -> bool:
 
 def _unanswered(error: Exception, subject: str) -> BackendError:
     name = type(error).__name__
-    if isinstance(error, HTTPClientError):
+    if isinstance(error, _NO_ANSWER):
         hint = "Nothing is known about the key; check the network and try again."
         return Unreachable(f"AWS was not reached for {subject} ({name}).", subject=subject, code=name, hint=hint)
     return Unavailable(f"the call for {subject} could not be made ({name}).", subject=subject, code=name)
