@@ -1,0 +1,1 @@
+"""One module per strategy: what an exposure's kind asks for, drafted as steps."""
