@@ -1,0 +1,1 @@
+"""The legitimate services of a drill; ``simulations.workload`` runs them."""
