@@ -6,10 +6,8 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from playbooks.blast_radius import blast_radius
-from playbooks.playbook import Playbook, choose
-
 from flows.wiring import Wiring
+from playbooks.blast_radius import blast_radius
 from playbooks.codenames import codename, new_incident_id
 from playbooks.errors import InvalidInput, KeyquellError
 from playbooks.event_bodies import body_of
@@ -19,6 +17,7 @@ from playbooks.keys import KeyFacts
 from playbooks.matching import match, same_case
 from playbooks.planner import make_plan
 from playbooks.plans import Plan
+from playbooks.playbook import Playbook, choose
 from playbooks.record import GENESIS, EventKind
 from playbooks.refs import KeyRef
 
@@ -100,7 +99,8 @@ def replan(wiring: Wiring, incident_id: str) -> Plan:
 def read_facts(wiring: Wiring, exposures: Iterable[Exposure]) -> dict[KeyRef, KeyFacts]:
     """Facts of every key within the blast radius; one that cannot be read is left out, and the plan says so."""
     facts: dict[KeyRef, KeyFacts] = {}
-    for key in blast_radius(wiring.estate, tuple(exposures)).key_refs:
+    for reached in blast_radius(wiring.estate, tuple(exposures)).keys:
+        key = KeyRef.parse(reached.name)
         try:
             facts[key] = wiring.keys(key).describe(key)
         except KeyquellError:

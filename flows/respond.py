@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from playbooks.gates import satisfied
 from prefect import flow, task
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.tasks import Task, exponential_backoff
@@ -19,9 +18,7 @@ from flows import intake
 from flows.engine import StepFailed, reach_milestones, step_once
 from flows.outbox import deliver_pending
 from flows.wiring import Wiring
-from playbooks.incident import Incident
-from playbooks.milestones import finished, recovered
-from playbooks.plans import Phase, Step
+from playbooks.plans import Phase
 
 _open_wirings: dict[str, Wiring] = {}
 
@@ -85,50 +82,28 @@ PHASES = {phase: _phase_flow(phase) for phase in Phase}
 
 @flow(name="respond", flow_run_name="{incident_id}", persist_result=False, validate_parameters=False)
 async def respond(config: str, incident_id: str, wait_for_approval_seconds: float = 0.0) -> str:
-    """Drive an incident until it is closed, blocked or waiting for people; returns which of these."""
+    """Drive an incident until it is ``closed``, ``blocked``, or ``waiting`` for people longer than asked."""
     wiring = _wiring(config)
-    waited, tried = 0.0, set[str]()
+    pause = wiring.settings.policy.poll_seconds
+    waited, tried = 0.0, frozenset[str]()
     while True:
         await asyncio.to_thread(reach_milestones, wiring, incident_id)
         incident = await asyncio.to_thread(wiring.incident, incident_id)
-        if incident.closed is not None:
-            return "closed"
-        ready = [step for step in ready_steps(incident) if step.id not in tried]
-        if ready:
-            tried.update(step.id for step in ready if step.phase is ready[0].phase)
-            await PHASES[ready[0].phase](config, incident_id)
-        elif finished(incident) and recovered(incident):
-            await asyncio.to_thread(intake.close, wiring, incident_id, by="keyquell", outcome="recovered")
-        elif not waiting_for_people(incident):
-            return "blocked"
-        elif waited >= wait_for_approval_seconds:
-            return "waiting"
-        else:
-            await asyncio.sleep(wiring.settings.policy.poll_seconds)
-            waited += wiring.settings.policy.poll_seconds
-        await asyncio.to_thread(deliver_pending, wiring.records, incident_id, wiring.messengers())
+        move = next_move(incident, tried=tried)
+        match move.kind:
+            case "run":
+                tried |= {step.id for step in move.steps}
+                await PHASES[move.steps[0].phase](config, incident_id)
+            case "close":
+                await asyncio.to_thread(intake.close, wiring, incident_id, by="keyquell", outcome="recovered")
+            case "wait" if waited < wait_for_approval_seconds:
+                await asyncio.sleep(pause)
+                waited += pause
+            case ended:
+                await _deliver(wiring, incident_id)
+                return "waiting" if ended == "wait" else ended
+        await _deliver(wiring, incident_id)
 
 
-def ready_steps(incident: Incident) -> list[Step]:
-    """The steps that may run now: needs met, gate satisfied; after a failed containment only telling goes on."""
-    if incident.plan is None:
-        return []
-    stuck = bool(incident.not_contained) and incident.contained_at is None
-    return [
-        step
-        for step in incident.next_steps()
-        if _gate_open(incident, step) and (not stuck or step.phase in (Phase.CONTAIN, Phase.NOTIFY))
-    ]
-
-
-def waiting_for_people(incident: Incident) -> bool:
-    """Is there a step that only an approval holds back?"""
-    return any(not _gate_open(incident, step) for step in incident.next_steps())
-
-
-def _gate_open(incident: Incident, step: Step) -> bool:
-    if incident.plan is None:
-        return False
-    return satisfied(
-        step, incident.plan, incident.approvals, requested_by=incident.requested_by, denied=incident.denials
-    )[0]
+async def _deliver(wiring: Wiring, incident_id: str) -> None:
+    await asyncio.to_thread(deliver_pending, wiring.records, incident_id, wiring.messengers())

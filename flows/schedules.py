@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
+from zoneinfo import available_timezones
 
 import yaml
 from cronsim import CronSim, CronSimError
@@ -30,6 +31,21 @@ class DrillSchedule(BaseModel):
         except CronSimError as error:
             raise ValueError(f"{value!r} is not a cron expression; write five fields, like '0 6 * * 1'") from error
         return value
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_timezone(cls, value: str) -> str:
+        if value not in available_timezones():
+            raise ValueError(f"{value!r} is not an IANA time zone; write for example Europe/Berlin")
+        return value
+
+
+def parse_schedule(*, scenario: str, cron: str, timezone: str) -> DrillSchedule:
+    """A schedule from a person's words; InvalidInput names what is wrong."""
+    try:
+        return DrillSchedule(scenario=scenario, cron=cron, timezone=timezone)
+    except ValidationError as error:
+        raise InvalidInput(str(error.errors()[0]["msg"]).removeprefix("Value error, ") + ".") from error
 
 
 def schedules(home: Path) -> list[DrillSchedule]:

@@ -11,7 +11,6 @@ from types import TracebackType
 from typing import Any
 
 import yaml
-from playbooks.playbook import Playbook, catalog
 from pydantic import ValidationError
 
 from flows.settings import Settings, load_settings
@@ -20,6 +19,7 @@ from integrations.registry import open_adapter
 from playbooks.errors import InvalidInput
 from playbooks.estate import Estate
 from playbooks.incident import Incident
+from playbooks.playbook import Playbook, catalog
 from playbooks.ports import Clock, Delivers, Detects
 from playbooks.refs import CertificateRef, CredentialRef, DatasetRef, KeyRef
 

@@ -69,3 +69,8 @@ def open_adapter(room: str, scheme: str, *, name: str, options: Mapping[str, Any
             hint="Run: pip install 'keyquell[all]'.",
         ) from error
     return adapter.open(name, options, clock=clock)
+
+
+def key_schemes(connection_type: str) -> tuple[str, ...]:
+    """The key schemes that a connection of this type serves; empty when it holds no keys."""
+    return {"aws": ("aws-kms",), "openbao": ("openbao",), "pkcs11": ("pkcs11",)}.get(connection_type, ())

@@ -1,0 +1,101 @@
+"""Commands on the estate: inventory import, show, discover; blast-radius."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import App, Parameter
+
+from console.commands.incidents import Kind
+from console.output import Common, ExitCode, show
+from playbooks.exposures import ExposureKind
+
+inventory = App(name="inventory", help="What keys exist, what hangs on them, and who uses it.")
+
+
+@inventory.command(name="import")
+def import_(file: Path, *, common: Common = Common()) -> int:
+    """Check an estate file and make it the inventory; the old one stays beside it as .previous."""
+    from flows.settings import load_settings
+    from flows.wiring import load_estate
+    from integrations.secrets import write_secret
+    from playbooks.errors import InvalidInput
+
+    if not file.exists():
+        raise InvalidInput(f"there is no file {file}.")
+    estate = load_estate(file)
+    place = load_settings(common.config).estate
+    if place.exists():
+        write_secret(f"file:{place}.previous", place.read_text(encoding="utf-8"))
+    place.parent.mkdir(parents=True, exist_ok=True)
+    write_secret(f"file:{place}", file.read_text(encoding="utf-8"))
+    counts = _counts(estate)
+    show(common, {"estate": str(place), **counts}, f"{place} now holds {_sentence(counts)}.")
+    return ExitCode.OK
+
+
+@inventory.command(name="show")
+def show_(*, common: Common = Common()) -> int:
+    """Show the inventory."""
+    from rich.table import Table
+
+    from flows.wiring import Wiring
+
+    with Wiring.from_file(common.config) as wiring:
+        estate = wiring.estate
+    table = Table(box=None, show_header=False)
+    for kind, entries in (("key", estate.keys), ("dataset", estate.datasets), ("credential", estate.credentials)):
+        for entry in entries:
+            table.add_row(kind, str(entry.ref), getattr(entry, "owner", "") or getattr(entry, "consumer", ""))
+    for certificate in estate.certificates:
+        table.add_row("certificate", str(certificate.ref), certificate.subject)
+    for consumer in estate.consumers:
+        table.add_row("consumer", consumer.name, consumer.owner)
+    show(common, estate.model_dump(mode="json"), table, f"{_sentence(_counts(estate))}.")
+    return ExitCode.OK
+
+
+@inventory.command
+def discover(connection: str = "", *, common: Common = Common()) -> int:
+    """Ask the key backends which keys they hold, and show those that the inventory does not list."""
+    from flows.discover import discover_keys
+    from flows.wiring import Wiring
+
+    with Wiring.from_file(common.config) as wiring:
+        found = discover_keys(wiring, connection)
+    unlisted = [str(each.key) for each in found if not each.listed]
+    lines = [f"{'  ' if each.listed else '+ '}{each.key}" for each in found] or ["No keys were found."]
+    data = [{"key": str(each.key), "listed": each.listed} for each in found]
+    show(common, {"keys": data, "unlisted": unlisted}, *lines, f"{len(unlisted)} of {len(found)} are not listed.")
+    return ExitCode.OK
+
+
+def blast_radius(
+    target: Annotated[str, Parameter(help="URI of the exposed key or credential.")],
+    *,
+    kind: Kind = "credential",
+    via: str = "",
+    common: Common = Common(),
+) -> int:
+    """Show what is reachable from an exposure, and what is not known."""
+    from flows.wiring import Wiring
+    from playbooks.blast_radius import blast_radius as compute
+    from playbooks.blast_radius import to_text
+    from playbooks.exposures import Exposure
+
+    exposure = Exposure(kind=ExposureKind(kind), target=target, via=via, confidence=1.0)
+    with Wiring.from_file(common.config) as wiring:
+        radius = compute(wiring.estate, [exposure])
+    show(common, radius.model_dump(mode="json"), to_text(radius))
+    return ExitCode.OK
+
+
+def _counts(estate: Any) -> dict[str, int]:
+    return {
+        name: len(getattr(estate, name)) for name in ("keys", "datasets", "credentials", "certificates", "consumers")
+    }
+
+
+def _sentence(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count} {name if count != 1 else name[:-1]}" for name, count in counts.items())

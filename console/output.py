@@ -1,0 +1,55 @@
+"""What every command shares: its options, how it speaks to people or to programs, and its exit codes."""
+
+from __future__ import annotations
+
+import getpass
+import sys
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+from cyclopts import Parameter
+from rich.console import Console, RenderableType
+
+
+class ExitCode(IntEnum):
+    """Exit codes of every command."""
+
+    OK = 0
+    FAILED = 1  # it ran, and the answer is no: not contained, not passed, not verified
+    USAGE = 2  # the input is wrong; nothing was changed
+    BACKEND = 3  # a backend refused or could not be reached
+    WAITING = 4  # an approval is missing
+    INTERRUPTED = 130
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Common:
+    """Options that every command takes."""
+
+    config: Annotated[Path | None, Parameter(help="Settings file. Default: $KEYQUELL_CONFIG, ./keyquell.yaml.")] = None
+    json: Annotated[bool, Parameter(help="Print one JSON object instead of text.", negative="")] = False
+
+
+def show(common: Common, data: Any, *text: RenderableType) -> None:
+    """Print the data as JSON when asked to, else the text for people."""
+    if common.json:
+        sys.stdout.buffer.write(orjson.dumps(data, option=orjson.OPT_INDENT_2, default=str) + b"\n")
+        sys.stdout.buffer.flush()
+        return
+    console = people()
+    for each in text:
+        console.print(each, highlight=False, soft_wrap=not console.is_terminal)
+
+
+def people() -> Console:
+    """The terminal."""
+    return Console(highlight=False)
+
+
+def whoami(given: str) -> str:
+    """The name to record: the one that was given, else the login name."""
+    return given or getpass.getuser()

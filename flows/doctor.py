@@ -1,0 +1,89 @@
+"""Checks what a response would need: settings, estate, record, each connection, and the machine."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from flows.prefect_server import default_home
+from flows.settings import Settings, load_settings
+from flows.wiring import Wiring
+from playbooks.errors import KeyquellError
+
+_NEEDED_BYTES = 500 * 1024 * 1024
+_SOFTHSM = (Path("/usr/lib/softhsm/libsofthsm2.so"), Path("/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so"))
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One check: what was looked at, whether it is sound, and what to do or what was seen."""
+
+    what: str
+    ok: bool
+    advice: str = ""
+
+
+def examine(config: Path | None) -> list[Finding]:
+    """Every check, the machine's first; a missing settings file ends it early."""
+    findings = list(_machine())
+    try:
+        settings = load_settings(config)
+    except KeyquellError as error:
+        return [*findings, Finding("settings", ok=False, advice=str(error))]
+    findings.append(Finding(f"settings {settings.source}", ok=True))
+    try:
+        with Wiring.open(settings) as wiring:
+            findings += _response(wiring)
+    except KeyquellError as error:
+        findings.append(Finding(f"record {_place(settings)}", ok=False, advice=str(error)))
+    return findings
+
+
+def _machine() -> Iterator[Finding]:
+    version = ".".join(map(str, sys.version_info[:3]))
+    yield Finding(f"Python {version}", ok=sys.version_info >= (3, 11), advice="3.11 to 3.13 are supported.")
+    softhsm = any(place.exists() for place in _SOFTHSM)
+    yield Finding("SoftHSM (for drills)", ok=softhsm, advice="" if softhsm else "apt-get install softhsm2")
+    p11kit = shutil.which("p11-kit") is not None
+    yield Finding("p11-kit (for drills)", ok=p11kit, advice="" if p11kit else "apt-get install p11-kit p11-kit-modules")
+    home = default_home()
+    existing = next(place for place in (home, *home.parents) if place.exists())
+    free = shutil.disk_usage(existing).free
+    yield Finding(f"disk for {home}", ok=free > _NEEDED_BYTES, advice=f"{free // 2**20} MiB are free.")
+
+
+def _response(wiring: Wiring) -> Iterator[Finding]:
+    yield Finding(f"record {_place(wiring.settings)}", ok=True, advice=f"{len(wiring.records.incidents())} incidents.")
+    try:
+        estate = wiring.estate
+    except KeyquellError as error:
+        yield Finding(f"estate {wiring.settings.estate}", ok=False, advice=str(error))
+        return
+    yield Finding(
+        f"estate {wiring.settings.estate}",
+        ok=bool(estate.keys),
+        advice=f"{len(estate.keys)} keys." if estate.keys else "It lists no key: keyquell inventory import FILE.",
+    )
+    for entry in estate.keys:
+        try:
+            facts = wiring.keys(entry.ref).describe(entry.ref)
+        except KeyquellError as error:
+            yield Finding(str(entry.ref), ok=False, advice=str(error))
+        else:
+            moves = ", ".join(sorted(facts.capabilities))
+            yield Finding(str(entry.ref), ok=True, advice=f"{facts.state.value}; can {moves}")
+    try:
+        detectors = wiring.detectors()
+    except KeyquellError as error:
+        yield Finding("detectors", ok=False, advice=str(error))
+    else:
+        advice = ", ".join(detectors) or "None: nothing is detected by itself; incidents must be declared."
+        yield Finding("detectors", ok=bool(detectors), advice=advice)
+
+
+def _place(settings: Settings) -> str:
+    """The record's place without a password that its URL may hold."""
+    return settings.records_url.rpartition("@")[2]
