@@ -71,6 +71,7 @@ class OpenBaoConnection(BaseModel):
     url: str = Field(description="For example https://bao.example:8200, without /v1.")
     token: str = Field(repr=False, description="Reference to the recovery identity's token: file:PATH or env:NAME.")
     namespace: str = ""
+    pki_role: str = Field(default="", description="Role that signs new certificates; empty: the mount's only role.")
     ca_file: str = Field(default="", description="PEM bundle that signs the server's certificate; empty: the system's.")
 
     @field_validator("url")
@@ -111,11 +112,13 @@ class Answer:
 class OpenBaoSession:
     """One HTTP client of one identity; one attempt a call, own timeouts, errors translated."""
 
-    def __init__(self, name: str, connection: OpenBaoConnection, *, identity: str = "") -> None:
-        """Open as ``identity`` (a secret reference), or as the connection's own token when that is empty."""
+    def __init__(self, name: str, connection: OpenBaoConnection, *, identity: str | None = "") -> None:
+        """Open as ``identity`` (a secret reference), as the connection's own token when empty, as nobody when None."""
         self.name = name
         self.connection = connection
-        headers = {"X-Vault-Token": read_secret(identity or connection.token), "X-Vault-Request": "true"}
+        headers = {"X-Vault-Request": "true"}
+        if identity is not None:
+            headers["X-Vault-Token"] = read_secret(identity or connection.token)
         if connection.namespace:
             headers["X-Vault-Namespace"] = connection.namespace
         self._client = httpx.Client(

@@ -98,14 +98,12 @@ class OpenBaoServer:
         document = {"path": {path: {"capabilities": list(allowed)} for path, allowed in rules.items()}}
         self.call("POST", f"sys/policies/acl/{name}", {"policy": json.dumps(document)})
 
-    def create_token(
-        self, *policies: str, kind: str = "service", parent: str = "", name: str = "token"
-    ) -> tuple[str, Path]:
+    def create_token(self, *policies: str, kind: str = "service", name: str = "token") -> tuple[str, Path]:
         """Make an orphan token and return its accessor ("" for a batch token) and the file (0600) that holds it."""
         answer = self.call(
             "POST",
             "auth/token/create-orphan",
-            {"policies": list(policies), "ttl": "1h", "type": kind, "display_name": name, "meta": {"lab": parent}},
+            {"policies": list(policies), "ttl": "1h", "type": kind, "display_name": name},
         )["auth"]
         path = self.directory / f"{name}-{os.urandom(4).hex()}"
         write_secret(f"file:{path}", answer["client_token"])
