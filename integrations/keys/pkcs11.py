@@ -43,6 +43,15 @@ _PROTECTS = {"ENCRYPT", "WRAP"}
 #: Between a key's name and the marker of the step that made its successor.
 _MARK = "~"
 
+_NEVER = {
+    Capability.ROTATE: "a key object has no versions: create a successor",
+    Capability.SCHEDULE_DELETION: "a token destroys at once",
+    Capability.REVOKE_GRANTS: "a token has one user and no grants",
+    Capability.READ_USAGE: "PKCS#11 keeps no trail of use",
+}
+_NOT_WRAPPING = dict.fromkeys((Capability.WRAP, Capability.REWRAP), "a signing key does not wrap")
+_NOT_SIGNING = {Capability.SIGN: "this key is for encryption"}
+
 
 class Pkcs11Token:
     """One token: describes, probes, disables, quarantines, creates, wraps, rewraps, signs, destroys."""
@@ -249,7 +258,8 @@ class Pkcs11Token:
         if kind not in self._possible:
             self._possible[kind] = self._call(key, "possible", kind=kind, seconds=GENERATE_SECONDS)
         tried = self._possible[kind]
-        reasons: dict[Capability, str] = {}
+        reasons = dict(_NEVER)
+        reasons |= _NOT_WRAPPING if purpose == "sign" else _NOT_SIGNING
         if tried["disable"] or not found["modifiable"]:
             why = tried["disable"] or "CKA_MODIFIABLE is false"
             reasons[Capability.DISABLE] = f"usage attributes do not bind on this token ({why}); destroy instead"
@@ -307,8 +317,13 @@ class Pkcs11Token:
     def _batches(self, key: KeyRef, call: str, pairs: list[list[bytes]], **arguments: Any) -> list[Any]:
         found: list[Any] = []
         for start in range(0, len(pairs), _BATCH):
-            answers = self._call(key, call, items=pairs[start : start + _BATCH], seconds=GENERATE_SECONDS, **arguments)
-            found += [self._opened(answer, key, call) for answer in answers]
+            items = pairs[start : start + _BATCH]
+            try:
+                answers = self._call(key, call, items=items, seconds=GENERATE_SECONDS, **arguments)
+            except BackendError as error:
+                found += [error] * len(items)
+            else:
+                found += [self._opened(answer, key, call) for answer in answers]
         return found
 
     def _opened(self, answer: Mapping[str, Any], key: KeyRef, call: str) -> Any:

@@ -1,0 +1,169 @@
+"""PKCS#11 tokens keep the contract of every key backend: SoftHSM in process, and the same over p11-kit's network."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from contract import BackendCase, KeyBackendContract, verify_signature
+from cryptography import x509
+
+from integrations.keys.pkcs11 import Pkcs11Token
+from playbooks.errors import Unavailable
+from playbooks.keys import Capability
+from playbooks.receipts import Outcome
+from playbooks.refs import KeyRef
+from simulations.lab.processes import Processes
+from simulations.lab.softhsm import NetworkHsm, SoftHsm
+
+NUMBERS = itertools.count()
+SUPPORTS = frozenset(
+    {
+        Capability.DISABLE,
+        Capability.STOP_ENCRYPTION,
+        Capability.CREATE,
+        Capability.WRAP,
+        Capability.REWRAP,
+        Capability.DESTROY,
+    }
+)
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def key(label: str) -> KeyRef:
+    return KeyRef("pkcs11", "kek-hsm", label)
+
+
+@pytest.fixture(scope="module")
+def hsm(lab_processes: Processes, tmp_path_factory: pytest.TempPathFactory) -> SoftHsm:
+    """One token for the module; every test makes keys of its own."""
+    return SoftHsm.start(lab_processes, tmp_path_factory.mktemp("hsm"))
+
+
+@pytest.fixture(scope="module")
+def network(lab_processes: Processes, tmp_path_factory: pytest.TempPathFactory) -> NetworkHsm:
+    """A second token, served over a socket."""
+    hsm = SoftHsm.start(lab_processes, tmp_path_factory.mktemp("network-hsm"))
+    return NetworkHsm.start(lab_processes, tmp_path_factory.mktemp("p11-kit"), hsm)
+
+
+class TestSoftHsm(KeyBackendContract):
+    """AES keys, wrapping by AES-GCM."""
+
+    @pytest.fixture
+    def case(self, hsm: SoftHsm) -> Iterator[BackendCase]:
+        """A fresh AES key and a signing key."""
+        name = f"kek-{next(NUMBERS)}"
+        hsm.generate_aes(name)
+        hsm.generate_ec(f"{name}-signing")
+
+        def opened() -> Pkcs11Token:
+            return Pkcs11Token.open("kek-hsm", hsm.connection_options(), clock=now)
+
+        backend = opened()
+        yield BackendCase(
+            name="softhsm",
+            backend=backend,
+            key=key(name),
+            missing_key=key("nowhere"),
+            supports=SUPPORTS,
+            open_again=opened,
+            disabled_codes=("CKR_KEY_FUNCTION_NOT_PERMITTED",),
+            sign_key=key(f"{name}-signing"),
+            secrets=((hsm.directory / "user.pin").read_text(),),
+        )
+        backend.close()
+
+
+class TestNetworkHsm(KeyBackendContract):
+    """RSA keys over p11-kit's client, which passes no AES-GCM; here other clients can be cut off."""
+
+    @pytest.fixture
+    def case(self, network: NetworkHsm, tmp_path: Path) -> Iterator[BackendCase]:
+        """A fresh RSA key, and a consumer that has its own copy of the PIN."""
+        name = f"rsa-{next(NUMBERS)}"
+        network.hsm.generate_rsa(name)
+        network.hsm.generate_ec(f"{name}-signing")
+        consumer = tmp_path / "consumer.pin"
+        consumer.write_text((network.hsm.directory / "user.pin").read_text())
+        options = network.connection_options()
+
+        def opened(**environment: str) -> Pkcs11Token:
+            changed = {**options, "environment": environment} if environment else options
+            return Pkcs11Token.open("kek-hsm", changed, clock=now)
+
+        backend = opened()
+        yield BackendCase(
+            name="p11-kit",
+            backend=backend,
+            key=key(name),
+            missing_key=key("nowhere"),
+            supports=SUPPORTS | {Capability.QUARANTINE},
+            open_again=opened,
+            open_unreachable=lambda: opened(P11_KIT_SERVER_ADDRESS=f"unix:path={tmp_path}/nobody"),
+            disabled_codes=("CKR_KEY_FUNCTION_NOT_PERMITTED",),
+            quarantined_codes=("CKR_PIN_INCORRECT",),
+            identity=f"file:{consumer}",
+            sign_key=key(f"{name}-signing"),
+            secrets=(consumer.read_text(),),
+        )
+        backend.close()
+
+
+@pytest.fixture
+def token(hsm: SoftHsm) -> Iterator[Pkcs11Token]:
+    """The SoftHSM token."""
+    opened = Pkcs11Token.open("kek-hsm", hsm.connection_options(), clock=now)
+    yield opened
+    opened.close()
+
+
+@pytest.mark.parametrize("kind", ["ec", "rsa"])
+def test_a_request_is_signed_inside_the_token(token: Pkcs11Token, hsm: SoftHsm, kind: str) -> None:
+    """The CSR carries the token's public key and a signature that verifies under it."""
+    name = f"csr-{next(NUMBERS)}"
+    if kind == "ec":
+        hsm.generate_ec(name)
+    else:
+        hsm._generate(name, "RSA-2048", "sign")
+    request = x509.load_pem_x509_csr(token.csr_pem(key(name), "CN=orders signer,O=Example").encode())
+    assert request.is_signature_valid
+    assert request.subject.rfc4514_string() == "CN=orders signer,O=Example"
+    verify_signature(token.public_key(key(name)), token.sign(key(name), b"message"), b"message")
+
+
+def test_a_disabled_signing_key_is_refused_and_enabled_again(token: Pkcs11Token, hsm: SoftHsm) -> None:
+    """Containment of a signing key is proven by a refused signature with the specific code."""
+    name = f"signer-{next(NUMBERS)}"
+    hsm.generate_ec(name)
+    undo = token.disable(key(name)).undo
+    refused = token.probe(key(name), operation="sign", expected="refused")
+    assert (refused.outcome, refused.code) == (Outcome.REFUSED, "CKR_KEY_FUNCTION_NOT_PERMITTED")
+    assert token.describe(key(name)).purpose == "sign"
+    token.enable(key(name), undo=undo)
+    assert token.probe(key(name), operation="sign", expected="worked").as_expected
+
+
+def test_a_quarantine_without_evict_command_is_unavailable(token: Pkcs11Token, hsm: SoftHsm) -> None:
+    """A PIN change alone leaves logged-in clients in, so it is not called a quarantine."""
+    name = f"kek-{next(NUMBERS)}"
+    hsm.generate_aes(name)
+    assert token.describe(key(name)).unavailable[Capability.QUARANTINE] == "logged-in clients stay"
+    with pytest.raises(Unavailable):
+        token.quarantine(key(name))
+
+
+def test_a_wrong_identity_is_refused_by_its_pin(token: Pkcs11Token, hsm: SoftHsm, tmp_path: Path) -> None:
+    """A probe with a PIN that is not the token's shows the PIN's own code."""
+    name = f"kek-{next(NUMBERS)}"
+    hsm.generate_aes(name)
+    wrong = tmp_path / "wrong.pin"
+    wrong.write_text("not-the-pin")
+    result = token.probe(key(name), operation="decrypt", expected="refused", identity=f"file:{wrong}")
+    assert (result.outcome, result.code) == (Outcome.REFUSED, "CKR_PIN_INCORRECT")
