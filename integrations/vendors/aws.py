@@ -120,6 +120,11 @@ def has_session_token(identity: str) -> bool:
     return bool(_credential(identity).get("session_token"))
 
 
+def access_key_id(identity: str) -> str:
+    """The access key id behind a reference; it is no secret."""
+    return _credential(identity)["access_key_id"]
+
+
 def request_id(response: Mapping[str, Any]) -> str:
     """The id under which AWS support finds this call; "" when there is none."""
     return str(response.get("ResponseMetadata", {}).get("RequestId", ""))
