@@ -9,15 +9,14 @@ from __future__ import annotations
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from playbooks.gates import satisfied
-
 from flows.effects import StepContext, StepResult, effect_of
 from flows.owners import alive, this_owner
 from flows.wiring import Wiring
-from playbooks.errors import BackendError, Conflict, KeyquellError, NotApproved
+from playbooks.errors import BackendError, Conflict, KeyquellError, NotApproved, RetirementBlocked
 from playbooks.event_bodies import body_of
+from playbooks.gates import satisfied
 from playbooks.incident import Incident
-from playbooks.milestones import due
+from playbooks.milestones import RETIREMENT_BLOCKED, due
 from playbooks.plans import Phase, Step
 from playbooks.record import EventKind
 from playbooks.step_status import StepStatus
@@ -145,7 +144,7 @@ def _finish(wiring: Wiring, incident_id: str, step_id: str, result: StepResult) 
 
 
 def _fail(wiring: Wiring, incident_id: str, step_id: str, error: Exception, *, retryable: bool) -> None:
-    code = error.code if isinstance(error, BackendError) else ""
+    code = RETIREMENT_BLOCKED if isinstance(error, RetirementBlocked) else getattr(error, "code", "")
     message = str(error) if isinstance(error, KeyquellError) else f"unexpected {type(error).__name__}"
     body = body_of(EventKind.STEP_FAILED, step=step_id, error=message, code=code, retryable=retryable)
     wiring.records.append_next(incident_id, kind=EventKind.STEP_FAILED, body=body)

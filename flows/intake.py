@@ -113,32 +113,30 @@ def approve(wiring: Wiring, incident_id: str, *, approver: str, digest: str, met
 
     Raises InvalidInput when the digest is not that of the current plan, or the approver asked for it.
     """
-    incident = _with_digest(wiring, incident_id, digest)
+    incident, plan = _with_digest(wiring, incident_id, digest)
     if approver == incident.requested_by:
         raise InvalidInput(f"{approver} asked for this and cannot approve it.", hint="Ask another person.")
     if any(approval.approver == approver for approval in incident.approvals):
         return
-    assert incident.plan is not None  # noqa: S101 - checked by _with_digest
     _note(
         wiring,
         incident_id,
         EventKind.APPROVAL_GIVEN,
         approver=approver,
-        digest=incident.plan.digest,
+        digest=plan.digest,
         method=method,
     )
 
 
 def deny(wiring: Wiring, incident_id: str, *, approver: str, digest: str, reason: str) -> None:
     """Record a denial: one stops every step that needs approval, until the plan changes."""
-    incident = _with_digest(wiring, incident_id, digest)
-    assert incident.plan is not None  # noqa: S101 - checked by _with_digest
+    _, plan = _with_digest(wiring, incident_id, digest)
     _note(
         wiring,
         incident_id,
         EventKind.APPROVAL_DENIED,
         approver=approver,
-        digest=incident.plan.digest,
+        digest=plan.digest,
         reason=reason,
     )
 
@@ -196,7 +194,7 @@ def _playbook(wiring: Wiring, incident: Incident) -> Playbook:
     return wiring.catalog[incident.playbook]
 
 
-def _with_digest(wiring: Wiring, incident_id: str, digest: str) -> Incident:
+def _with_digest(wiring: Wiring, incident_id: str, digest: str) -> tuple[Incident, Plan]:
     incident = wiring.incident(incident_id)
     if incident.plan is None or len(digest) < 8 or not incident.plan.digest.startswith(digest):
         current = incident.plan.digest[:12] if incident.plan else "none"
@@ -204,7 +202,7 @@ def _with_digest(wiring: Wiring, incident_id: str, digest: str) -> Incident:
             f"the plan of {incident_id} has the digest {current}…, not {digest[:12]!r}.",
             hint=f"Look at it with `keyquell plan {incident_id}` and approve what you saw.",
         )
-    return incident
+    return incident, incident.plan
 
 
 def _known(wiring: Wiring, exposure: Exposure) -> None:

@@ -19,6 +19,7 @@ from flows.engine import StepFailed, reach_milestones, step_once
 from flows.outbox import deliver_pending
 from flows.wiring import Wiring
 from playbooks.plans import Phase
+from playbooks.progress import next_move, ready_steps
 
 _open_wirings: dict[str, Wiring] = {}
 

@@ -8,6 +8,9 @@ from playbooks.incident import Incident
 from playbooks.plans import Action, Phase, Step
 from playbooks.record import EventKind
 
+RETIREMENT_BLOCKED = "retirement-blocked"
+"""The code of a retirement step that the census or the backups' retention forbids for now."""
+
 Milestone = tuple[EventKind, dict[str, JsonValue]]
 
 _SETTLED = ("proven", "done", "not-proven", "failed", "unavailable", "undone")
@@ -35,18 +38,18 @@ def due(incident: Incident) -> list[Milestone]:
 
 def containment(incident: Incident) -> Milestone:
     """Contained only when no containing step failed or stayed unproven and at least one was proven by probes."""
-    assert incident.plan is not None, "a verdict needs a plan"  # noqa: S101 - callers checked; states the contract
+    steps = incident.plan.in_phase(Phase.CONTAIN) if incident.plan else ()
     reasons: list[JsonValue] = []
     not_shown: list[JsonValue] = []
     probes = 0
-    for step in incident.plan.in_phase(Phase.CONTAIN):
+    for step in steps:
         status = _status(incident, step)
         probes += len(incident.steps[step.id].probes)
         if status in ("failed", "not-proven"):
             reasons.append(f"{step.action.value} of {step.target}: {status}")
         elif status in ("done", "unavailable"):
             not_shown.append(f"{step.action.value} of {step.target}: {status}")
-    if reasons or not any(_status(incident, step) == "proven" for step in incident.plan.in_phase(Phase.CONTAIN)):
+    if reasons or not any(_status(incident, step) == "proven" for step in steps):
         return EventKind.NOT_CONTAINED, {"reasons": reasons or ["no containing step could be proven"]}
     return EventKind.CONTAINED, {"probes": probes, "not_shown": not_shown}
 
@@ -57,10 +60,18 @@ def finished(incident: Incident) -> bool:
 
 
 def recovered(incident: Incident) -> bool:
-    """May the case be closed as recovered: contained, and every step that could run succeeded?"""
+    """May the case be closed as recovered: contained, and every step that could run succeeded?
+
+    An old key that must wait for its backups to age out does not keep the case open: it stays contained, and the record
+    says until when.
+    """
     if incident.plan is None or incident.contained_at is None:
         return False
-    return all(_status(incident, step) in ("proven", "done", "unavailable") for step in incident.plan.steps)
+    return all(
+        _status(incident, step) in ("proven", "done", "unavailable")
+        or incident.steps[step.id].code == RETIREMENT_BLOCKED
+        for step in incident.plan.steps
+    )
 
 
 def _settled(incident: Incident, phase: Phase) -> bool:

@@ -35,7 +35,7 @@ def next_move(incident: Incident, *, tried: frozenset[str] = frozenset()) -> Nex
 
 
 def ready_steps(incident: Incident) -> list[Step]:
-    """Steps that may run now: needs met and gate satisfied.  While not contained, only containing and telling goes on."""
+    """Steps that may run now; while containment is known not to hold, only containing and telling goes on."""
     return [step for step in _offered(incident) if gate_open(incident, step)]
 
 
