@@ -2,8 +2,8 @@
 
 The header's tag is made with the derived key and a frame's associated data uses only the message id, so the wrapped
 data keys can be replaced (``reheader``) while the body stays byte-identical.  The signed suite 0x0578 cannot be
-rewrapped (its private key is gone); it is refused with Unavailable.  Source: AWS Encryption SDK Developer Guide, "message format
-reference" and "body AAD reference".
+rewrapped (its private key is gone); it is refused with Unavailable.  Source: AWS Encryption SDK Developer Guide,
+"message format reference" and "body AAD reference".
 """
 
 from __future__ import annotations

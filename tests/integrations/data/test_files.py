@@ -109,7 +109,7 @@ def test_the_census_believes_unwrapping_and_not_labels(store: FileStore, invoice
 
 
 def test_the_census_tells_every_kind_of_doubt_apart(store: FileStore, invoices: DatasetRef, ring: KeyRing) -> None:
-    """New, foreign, damaged and unreachable objects are counted as what they are, and none of them clears the old key."""
+    """New, foreign, damaged and unreachable objects are told apart; none of them clears the old key."""
     fill(store, invoices, ring, 3)
     store.write(invoices, "new.bin", b"n", key=NEW, keys=lambda _key: ring)
     store.write(invoices, "foreign.bin", b"f", key=OTHER, keys=lambda _key: ring)
@@ -125,7 +125,7 @@ def test_the_census_tells_every_kind_of_doubt_apart(store: FileStore, invoices: 
 def test_an_object_that_also_opens_under_the_old_key_is_not_on_the_new_one(
     store: FileStore, invoices: DatasetRef, ring: KeyRing
 ) -> None:
-    """Of several wrapped data keys one under the old key is enough; the sweep removes it and keeps the other recipient."""
+    """One wrapped data key under the old key is enough; the sweep removes it and keeps the other recipient."""
     store.write(invoices, "a.bin", b"shared", key=OLD, keys=lambda _key: ring)
     place = store.root / "invoices" / "a.bin"
     with place.open("rb") as stream:
@@ -148,8 +148,8 @@ def test_an_object_that_also_opens_under_the_old_key_is_not_on_the_new_one(
 
 
 def test_concurrent_writers_lose_nothing(store: FileStore, invoices: DatasetRef, ring: KeyRing) -> None:
-    """While the sweep runs, a service keeps overwriting under the old key; every last write survives, and repeated sweeps
-    converge once it has switched."""
+    """While the sweep runs, a service keeps overwriting under the old key; every last write survives, and sweeps
+    converge once it has stopped."""
     contents = {f"{index}.bin": b"first" for index in range(8)}
     for name, plaintext in contents.items():
         store.write(invoices, name, plaintext, key=OLD, keys=lambda _key: ring)
@@ -281,7 +281,7 @@ def test_reading_says_why_it_failed(store: FileStore, invoices: DatasetRef, ring
 def test_bad_options_name_connection_and_field() -> None:
     """A person must find the line in the settings."""
     for options in ({}, {"root": "/nowhere/at/all"}, {"root": "/tmp", "extra": 1}):
-        with pytest.raises(InvalidInput, match="connection docs: (root|extra)"):
+        with pytest.raises(InvalidInput, match=r"connection docs: (root|extra)"):
             FileStore.open("docs", options, clock=lambda: None)  # type: ignore[arg-type,return-value]
 
 
