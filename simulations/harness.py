@@ -109,9 +109,7 @@ def _follow(drill: Drill, site: Site, environment: Environment, leaked_at: datet
 def _score(drill: Drill, site: Site, environment: Environment, course: Course) -> DrillResult:
     attempts = sorted(read_journal(environment.adversary_journal, AdversaryAttempt), key=lambda each: each.at)
     requests = sorted(read_journal(environment.workload_journal, WorkloadRequest), key=lambda each: each.at)
-    with phases.open_record(environment) as record:
-        events = phases.newest_incident(record)
-    phases.export(events, drill.output)
+    events = phases.export_record(environment, drill.output)
     phases.keep_evidence(site, environment, drill.output)
     _say(drill, "verify", "every object is read and compared")
     faults: tuple[str, ...] = ()

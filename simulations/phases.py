@@ -15,6 +15,7 @@ from pathlib import Path
 
 import simulations
 from flows.settings import load_settings
+from integrations.records.export import export
 from integrations.records.sql import SqlRecords
 from integrations.secrets import write_secret
 from playbooks.errors import KeyquellError
@@ -23,9 +24,10 @@ from simulations.environments import Environment, Site
 from simulations.journals import WorkloadRequest, read_journal
 from simulations.lab.processes import LabError
 
-RESPONDER, WORKLOAD, ADVERSARY = "responder", "workload", "adversary"
+RESPONDER, WORKLOAD, ADVERSARY, BYSTANDERS = "responder", "workload", "adversary", "bystanders"
 _POLL_SECONDS = 0.1
 _CALM_REQUESTS = 5
+_WARM_UP_LIMIT_SECONDS = 45.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,9 @@ def start_response(site: Site, environment: Environment) -> None:
 
 
 def start_world(site: Site, environment: Environment) -> None:
-    """Start the workload and the adversary, who has nothing yet."""
+    """Start the workload, the services beside it, and the adversary, who has nothing yet."""
+    if environment.bystanders is not None:
+        _start(site, BYSTANDERS, ["simulations.bystanders", "--config", str(environment.bystanders)])
     _start(site, WORKLOAD, ["simulations.workload", "--config", str(environment.workload)])
     _start(site, ADVERSARY, ["simulations.adversary", "--config", str(environment.adversary)])
 
@@ -55,7 +59,7 @@ def start_world(site: Site, environment: Environment) -> None:
 def warm_up(site: Site, environment: Environment) -> None:
     """Let the service work for a while; raises LabError when it does not work before anything has leaked."""
     deadline = time.monotonic() + site.scenario.timing.warm_up_seconds
-    limit = time.monotonic() + 20
+    limit = time.monotonic() + _WARM_UP_LIMIT_SECONDS
     while time.monotonic() < limit:
         time.sleep(_POLL_SECONDS)
         for name in (RESPONDER, WORKLOAD, ADVERSARY):
@@ -63,7 +67,7 @@ def warm_up(site: Site, environment: Environment) -> None:
                 raise LabError(f"the {name} ended before the leak.", hint=f"See {site.directory / f'{name}.log'}.")
         recent = list(read_journal(environment.workload_journal, WorkloadRequest))[-_CALM_REQUESTS:]
         calm = len(recent) == _CALM_REQUESTS and all(request.ok for request in recent)
-        if calm and time.monotonic() >= deadline and _response_ready(environment):
+        if calm and time.monotonic() >= deadline and _response_ready(site):
             return
     raise LabError("the service did not work before the leak.", hint=f"See {site.directory / f'{WORKLOAD}.log'}.")
 
@@ -106,7 +110,7 @@ def linger(site: Site) -> tuple[bool, bool]:
 
 def stop_world(site: Site) -> None:
     """End adversary, workload and responder; the servers stay up for the verification."""
-    for name in (ADVERSARY, WORKLOAD, RESPONDER):
+    for name in (ADVERSARY, WORKLOAD, BYSTANDERS, RESPONDER):
         site.processes.stop(name)
 
 
@@ -128,11 +132,13 @@ def newest_incident(record: SqlRecords) -> list[Event]:
     return max(incidents, key=lambda events: events[0].at, default=[])
 
 
-def export(events: list[Event], output: Path) -> Path:
-    """Write the record, one event a line, and return its path."""
-    path = output / "record.ndjson"
-    path.write_text("".join(f"{event.model_dump_json()}\n" for event in events), encoding="utf-8")
-    return path
+def export_record(environment: Environment, output: Path) -> list[Event]:
+    """The events of the newest incident, which are also exported to ``record.ndjson``; empty when there is none."""
+    with open_record(environment) as record:
+        events = newest_incident(record)
+        if events:
+            export(record, events[0].incident, output / "record.ndjson")
+    return events
 
 
 def keep_evidence(site: Site, environment: Environment, output: Path) -> None:
@@ -145,7 +151,7 @@ def keep_evidence(site: Site, environment: Environment, output: Path) -> None:
 
 def keep_logs(directory: Path, output: Path) -> None:
     """Copy the logs of adversary, workload and responder."""
-    for name in (RESPONDER, WORKLOAD, ADVERSARY):
+    for name in (RESPONDER, WORKLOAD, ADVERSARY, BYSTANDERS):
         log = directory / f"{name}.log"
         if log.exists():
             shutil.copy(log, output / log.name)
@@ -164,10 +170,10 @@ def _start(site: Site, name: str, arguments: list[str]) -> None:
     site.processes.start(name, [sys.executable, "-m", *arguments], environment={"PYTHONPATH": path})
 
 
-def _response_ready(environment: Environment) -> bool:
-    """Has the responder opened its record?  It does so before it begins to watch."""
-    settings = load_settings(environment.config)
-    return (settings.state / "serve.ready").exists() or (settings.state / "records.db").exists()
+def _response_ready(site: Site) -> bool:
+    """Does the responder say that it watches and is ready?"""
+    log = site.directory / f"{RESPONDER}.log"
+    return "Ready." in log.read_text(encoding="utf-8", errors="replace")
 
 
 def _closed_after_all(record: SqlRecords) -> bool:

@@ -57,6 +57,7 @@ class Environment:
     datasets: tuple[WorkloadDataset, ...] = ()
     signer: Path | None = None
     consumer_settings: Path | None = None
+    bystanders: Path | None = None
     finding: str = field(default="", repr=False)
     finding_file: Path | None = None
 

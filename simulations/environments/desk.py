@@ -16,11 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from blake3 import blake3
 
 from integrations.registry import open_adapter
 from integrations.secrets import read_secret, write_secret
 from playbooks.estate import Estate
 from playbooks.refs import KeyRef
+from simulations.bystanders import BystanderConfig
 from simulations.environments import Site
 from simulations.journals import AdversaryConfig, WorkloadConfig, WorkloadDataset
 from simulations.seed import object_ids, plaintext
@@ -74,13 +76,22 @@ class Desk:
         """The folder in which the world's secret scanner leaves its findings."""
         return self.site.directory / "findings"
 
-    def installation_key(self) -> str:
-        """The key of keyed fingerprints, made when first asked for; returns the text of the file."""
-        path = self.state / "installation.key"
+    def keyed_fingerprint(self, secret: str) -> str:
+        """The fingerprint of a low-entropy secret under this installation's own key, which is made when missing."""
+        path = self.installation_key
         self.state.mkdir(exist_ok=True)
         if not path.exists():
             write_secret(f"file:{path}", secrets.token_hex(32))
-        return read_secret(f"file:{path}")
+        return str(blake3(secret.encode(), key=bytes.fromhex(read_secret(f"file:{path}"))).hexdigest())
+
+    @property
+    def installation_key(self) -> Path:
+        """The file with the key of keyed fingerprints."""
+        return self.state / "installation.key"
+
+    def trufflehog(self) -> dict[str, Any]:
+        """The detector that reads the scanner's findings."""
+        return {"type": "trufflehog", "name": "scanner", "folder": str(self.findings)}
 
     def secret_copy(self, folder: Path, name: str, original: str) -> str:
         """Copy a secret into a file of its own (mode 0600) and return the reference."""
@@ -121,6 +132,12 @@ class Desk:
         path.write_text(config.model_dump_json(indent=1), encoding="utf-8")
         return path
 
+    def write_bystanders(self, config: BystanderConfig) -> Path:
+        """Write what the services beside the workload do; returns its path."""
+        path = self.service / "bystanders.json"
+        path.write_text(config.model_dump_json(indent=1), encoding="utf-8")
+        return path
+
     def write_adversary(self, config: AdversaryConfig) -> Path:
         """Write the attacker's configuration, without the loot; returns its path."""
         path = self.adversary / "adversary.json"
@@ -141,11 +158,8 @@ def seed_datasets(site: Site, datasets: Sequence[WorkloadDataset], connections: 
                 content = plaintext(site.seed, str(dataset.ref), object_id)
                 store.write(dataset.ref, object_id, content, key=dataset.key, keys=adapters.keys)
 
-            if dataset.ref.scheme == "postgres":
-                _fill_column(dataset, store, site.seed, adapters)
-            else:
-                with ThreadPoolExecutor(4) as pool:
-                    list(pool.map(write, object_ids(dataset.objects)))
+            with ThreadPoolExecutor(4) as pool:
+                list(pool.map(write, object_ids(dataset.objects)))
 
 
 def in_parallel(*starts: Callable[[], Any]) -> list[Any]:

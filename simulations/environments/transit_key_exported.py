@@ -1,0 +1,209 @@
+"""An exportable transit key, exported with the token of a reporting job that can also read the wrapped data keys."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from integrations.secrets import read_secret
+from playbooks.estate import ConsumerEntry, CredentialEntry, DatasetEntry, Estate, KeyEntry
+from playbooks.refs import CredentialRef, DatasetRef, KeyRef
+from simulations.bystanders import Bystander, BystanderConfig
+from simulations.environments import Environment, Site, table
+from simulations.environments.desk import Desk, in_parallel, seed_datasets
+from simulations.journals import AdversaryConfig, Loot, WorkloadConfig, WorkloadDataset
+from simulations.lab.openbao import OpenBaoServer
+from simulations.lab.postgres import PostgresServer
+
+SERVICE, JOB, VAULT, KEY, READER = "svc-shop", "report-job", "vault", "cards", "report_ro"
+
+
+@dataclass(frozen=True, slots=True)
+class _Tokens:
+    """Accessors and token files of the three parties."""
+
+    recovery: tuple[str, Path]
+    service: tuple[str, Path]
+    job: tuple[str, Path]
+
+
+def build(site: Site) -> Environment:
+    """Bring OpenBao and the database up, seed the column and write every configuration."""
+    desk = Desk.lay_out(site)
+    vault, database = in_parallel(lambda: _start_vault(site), lambda: _start_database(site))
+    tokens = _tokens(vault)
+    path = vault.create_transit_key(KEY, exportable=True)
+    dataset = WorkloadDataset(
+        ref=DatasetRef.parse(table.DATASET),
+        envelope="tink",
+        key=KeyRef.parse(f"openbao:{VAULT}/{path}"),
+        objects=site.scenario.datasets["cards"],
+    )
+    connections = {
+        VAULT: {
+            "type": "openbao",
+            "url": vault.url,
+            "token": desk.secret_copy(desk.response, "recovery.token", f"file:{tokens.recovery[1]}"),
+        },
+        table.CONNECTION: table.options(database.admin_dsn_file),
+        "services": {"type": "config-dir", "root": str(desk.services)},
+    }
+    settings = desk.consumer(SERVICE, {f"key.{dataset.ref}": str(dataset.key)})
+    seed_datasets(site, (dataset,), connections)
+    reader_dsn = table.create_login(database, READER, desk.service, privileges="SELECT")
+    config = desk.write_settings(
+        connections=connections,
+        detectors=[{"type": "openbao-audit", "name": "audit", "path": str(vault.audit_log), "connection": VAULT}],
+        estate=_estate(desk, tokens, dataset),
+    )
+    return Environment(
+        config=config,
+        adversary=desk.write_adversary(_adversary(desk, vault)),
+        adversary_journal=desk.adversary_journal,
+        workload=desk.write_workload(_workload(desk, vault, database, tokens, dataset, settings)),
+        workload_journal=desk.workload_journal,
+        loot_file=desk.loot_file,
+        loot=Loot(token=read_secret(f"file:{tokens.job[1]}"), dsn=read_secret(f"file:{reader_dsn}")),
+        connections=connections,
+        datasets=(dataset,),
+        consumer_settings=settings,
+        bystanders=desk.write_bystanders(BystanderConfig(bystanders=(_job(desk, database),))),
+    )
+
+
+def _start_vault(site: Site) -> OpenBaoServer:
+    folder = site.directory / "vault"
+    folder.mkdir(mode=0o700)
+    return OpenBaoServer.start(site.processes, folder)
+
+
+def _start_database(site: Site) -> PostgresServer:
+    server = PostgresServer.start(site.processes, site.directory / "shop")
+    table.create_table(server)
+    return server
+
+
+def _tokens(vault: OpenBaoServer) -> _Tokens:
+    everything = ["create", "read", "update", "patch", "delete", "list", "sudo"]
+    vault.write_policy("recovery", {"*": everything})
+    vault.write_policy(
+        "shop",
+        {
+            "transit/encrypt/*": ["update"],
+            "transit/decrypt/*": ["update"],
+            "transit/keys/*": ["read"],
+        },
+    )
+    vault.write_policy("report", {f"transit/export/encryption-key/{KEY}": ["read"], f"transit/keys/{KEY}": ["read"]})
+    return _Tokens(
+        recovery=vault.create_token("recovery", name="recovery"),
+        service=vault.create_token("shop", name=SERVICE),
+        job=vault.create_token("report", name=JOB),
+    )
+
+
+def _estate(desk: Desk, tokens: _Tokens, dataset: WorkloadDataset) -> Estate:
+    login = CredentialRef.parse(f"postgres-role:{table.CONNECTION}/{READER}")
+    password = f"file:{desk.service / f'{READER}.password'}"
+    return Estate(
+        keys=(KeyEntry(ref=dataset.key, owner="platform"),),
+        datasets=(
+            DatasetEntry(
+                ref=dataset.ref,
+                key=dataset.key,
+                envelope=dataset.envelope,
+                owner="shop",
+                classification="card data",
+                backup_retention_days=35,
+                readers=(login,),
+            ),
+        ),
+        credentials=(
+            CredentialEntry(
+                ref=login, consumer=JOB, secret=desk.secret_copy(desk.response, "report_ro.old-password", password)
+            ),
+            CredentialEntry(
+                ref=CredentialRef.parse(f"openbao-token:{VAULT}/{tokens.job[0]}"),
+                consumer=JOB,
+                may_use=(dataset.key,),
+                secret=desk.secret_copy(desk.response, "report-job.old-token", f"file:{tokens.job[1]}"),
+            ),
+            CredentialEntry(
+                ref=CredentialRef.parse(f"openbao-token:{VAULT}/{tokens.service[0]}"),
+                consumer=SERVICE,
+                may_use=(dataset.key,),
+                secret=desk.secret_copy(desk.response, "svc-shop.old-token", f"file:{tokens.service[1]}"),
+            ),
+        ),
+        consumers=(
+            ConsumerEntry(
+                name=SERVICE,
+                owner="shop",
+                channel="services",
+                uses=(dataset.key,),
+                datasets=(dataset.ref,),
+                credential_file=f"file:{desk.service / 'svc-shop.token'}",
+            ),
+            ConsumerEntry(
+                name=JOB,
+                owner="reporting",
+                channel="services",
+                credential_file=f"file:{desk.service / 'report-job.password'}",
+            ),
+        ),
+        contacts={"owners": "shop", "responders": "on-call", "managers": "ciso"},
+    )
+
+
+def _job(desk: Desk, database: PostgresServer) -> Bystander:
+    desk.secret_copy(desk.service, "report-job.password", f"file:{desk.service / f'{READER}.password'}")
+    return Bystander(
+        kind="database",
+        folder=desk.consumer(JOB),
+        role=READER,
+        conninfo=database.dsn(READER),
+        password_file=desk.service / "report-job.password",
+    )
+
+
+def _workload(
+    desk: Desk,
+    vault: OpenBaoServer,
+    database: PostgresServer,
+    tokens: _Tokens,
+    dataset: WorkloadDataset,
+    settings: Path,
+) -> WorkloadConfig:
+    token = desk.secret_copy(desk.service, "svc-shop.token", f"file:{tokens.service[1]}")
+    login = table.create_login(database, "svc_shop", desk.service, privileges="SELECT INSERT UPDATE")
+    part = desk.site.scenario.workload
+    return WorkloadConfig(
+        kind="data-service",
+        consumer=SERVICE,
+        seed=desk.site.seed,
+        rate_per_second=part.rate_per_second,
+        write_share=part.write_share,
+        journal=desk.workload_journal,
+        settings=settings,
+        credential_file=desk.service / "svc-shop.token",
+        connections={
+            VAULT: {"type": "openbao", "url": vault.url, "token": token},
+            table.CONNECTION: table.options(login),
+        },
+        datasets=(dataset,),
+    )
+
+
+def _adversary(desk: Desk, vault: OpenBaoServer) -> AdversaryConfig:
+    part = desk.site.scenario.adversary
+    return AdversaryConfig(
+        technique=part.technique,
+        loot=desk.loot_file,
+        journal=desk.adversary_journal,
+        rate_per_second=part.rate_per_second,
+        url=vault.url,
+        transit_key=KEY,
+        table=table.TABLE,
+        column=table.COLUMN,
+        user_agent="curl/8.5.0",
+    )
