@@ -67,7 +67,9 @@ class DataService:
             known.highest = version
             content = plaintext(self._config.seed, str(dataset.ref), object_id, version)
             store = self._access.find("data", dataset.ref.scheme, dataset.ref.connection)
-            store.write(dataset.ref, object_id, content, key=self._key(dataset), keys=self._access.keys)
+            store.write(
+                dataset.ref, _place(dataset, object_id), content, key=self._key(dataset), keys=self._access.keys
+            )
             known.version = version
 
         return Request("write", str(dataset.ref), object_id, version, run)
@@ -78,7 +80,8 @@ class DataService:
         def run() -> int:
             store = self._access.find("data", dataset.ref.scheme, dataset.ref.connection)
             candidates = list(dict.fromkeys([self._key(dataset), dataset.key]))
-            content: bytes = store.read(dataset.ref, object_id, candidates=candidates, keys=self._access.keys)
+            place = _place(dataset, object_id)
+            content: bytes = store.read(dataset.ref, place, candidates=candidates, keys=self._access.keys)
             version = version_of(content)
             if version is None or not known.allows(version):
                 raise Corrupt(f"{dataset.ref}/{object_id} holds version {version}")
@@ -90,3 +93,8 @@ class DataService:
 
     def _key(self, dataset: WorkloadDataset) -> KeyRef:
         return KeyRef.parse(self._access.setting(f"key.{dataset.ref}", str(dataset.key)))
+
+
+def _place(dataset: WorkloadDataset, object_id: str) -> str:
+    """Where the store keeps an object: a file of its name, or the row of its number."""
+    return str(int(object_id)) if dataset.ref.scheme == "postgres" else object_id

@@ -21,8 +21,8 @@ _REOPEN_SECONDS = 0.5
 class OwnAccess:
     """The service's adapters and settings.
 
-    ``refresh`` drops every adapter when a credential file or ``settings.json`` was replaced, or after a refusal, at most
-    every half second.
+    ``refresh`` drops every adapter when a credential file or ``settings.json`` was replaced, or after a refusal,
+    at most every half second.
     """
 
     def __init__(self, config: WorkloadConfig) -> None:

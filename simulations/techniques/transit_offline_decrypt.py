@@ -45,7 +45,7 @@ class TransitOfflineDecrypt:
         try:
             material = self._material()
             row, value = self._read_row(route)
-            plain = decrypt_row(value, material, aad=self._associated_data(row))
+            plain = decrypt_row(value, material, aad=str(row).encode())
         except httpx.HTTPStatusError as error:
             return Finding(False, f"export-{error.response.status_code}", route)
         except httpx.HTTPError as error:
@@ -99,10 +99,6 @@ class TransitOfflineDecrypt:
         if row is None:
             raise KeyError("no row")
         return row[0], bytes(row[1])
-
-    def _associated_data(self, row: Any) -> bytes:
-        """What the service binds a value to: its table, column and row."""
-        return f"{self._config.table}.{self._config.column}:{row}".encode()
 
 
 class NotOurs(Exception):
