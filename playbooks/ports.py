@@ -264,6 +264,22 @@ class Informs(Protocol):
     def published(self, consumer: str) -> Mapping[str, str]: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What a consumer says of itself, and when it said so."""
+
+    at: datetime
+    ok: bool
+    detail: str = ""
+
+
+@runtime_checkable
+class ReportsHealth(Protocol):
+    """Hears from a consumer whether it works; None when it never said."""
+
+    def health(self, consumer: str) -> Health | None: ...
+
+
 @runtime_checkable
 class IssuesCertificates(Protocol):
     """Certifies a public key held by a signing backend; ``csr_pem`` was made with the key inside the HSM."""

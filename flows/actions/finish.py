@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from playbooks.gates import retirement_allowed
+from collections.abc import Mapping
 
 from flows.effects import StepContext, StepResult, prove
 from flows.outbox import queue
-from playbooks.ports import Message
+from playbooks.errors import NotFound
+from playbooks.gates import retirement_allowed
+from playbooks.ports import Informs, Message
 from playbooks.receipts import Receipt
 from playbooks.timings import rfc3339
 
@@ -31,7 +33,7 @@ def publish_cutoff(context: StepContext) -> StepResult:
     told = []
     for consumer in context.texts("consumers"):
         channel = context.wiring.consumer(consumer)
-        if name not in channel.published(consumer):
+        if name not in _published(channel, consumer):
             channel.publish(consumer, values={name: rfc3339(cutoff)})
         told.append(consumer)
     return StepResult(
@@ -39,6 +41,13 @@ def publish_cutoff(context: StepContext) -> StepResult:
         outputs={"cutoff": rfc3339(cutoff)},
         detail=f"Told {', '.join(told) or 'nobody'}.",
     )
+
+
+def _published(channel: Informs, consumer: str) -> Mapping[str, str]:
+    try:
+        return channel.published(consumer)
+    except NotFound:
+        return {}
 
 
 def notify(context: StepContext) -> StepResult:
