@@ -137,7 +137,11 @@ class PostgresColumns:
         def move_inside(values: list[_Value]) -> list[bytes | Exception]:
             assert isinstance(backend, Rewraps)  # noqa: S101 - narrowed by ``inside``
             moved = backend.rewrap([value.wrapped for value in values], old=old, new=new)
-            good = [Sealed(item, value.fits) for value, item in zip(values, moved, strict=True) if _done(item)]
+            good = [
+                Sealed(item, value.fits)
+                for value, item in zip(values, moved, strict=True)
+                if isinstance(item, WrappedKey)
+            ]
             proofs = iter(custody.unwrap_fitting(new, good, keys=keys))
             return [
                 _joined(value, item, next(proofs)) if isinstance(item, WrappedKey) else item
@@ -222,13 +226,13 @@ def _wrapped(
     opened: Sequence[bytes | Exception], data_keys: Sequence[bytes | Exception], new: KeyRef, keys: KeyWrapping
 ) -> list[WrappedKey | Exception]:
     """The data keys wrapped by the new key where the old one has opened; elsewhere the reason why not."""
-    ready = [item for item, answer in zip(data_keys, opened, strict=True) if _done(answer) and isinstance(item, bytes)]
+    ready = [
+        item
+        for item, answer in zip(data_keys, opened, strict=True)
+        if isinstance(answer, bytes) and isinstance(item, bytes)
+    ]
     made = iter(custody.wrap_proven(new, ready, contexts=[{}] * len(ready), keys=keys))
     return [answer if isinstance(answer, Exception) else next(made) for answer in opened]
-
-
-def _done(answer: object) -> bool:
-    return not isinstance(answer, Exception)
 
 
 def _joined(value: _Value, item: WrappedKey | Exception, proof: bytes | Exception | None) -> bytes | Exception:
