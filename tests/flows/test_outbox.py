@@ -1,0 +1,160 @@
+"""The outbox: no message is lost, none is out of order, and none disturbs the response."""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from flows.outbox import deliver_pending, queue
+from integrations.messengers.file import Folder
+from integrations.records.sql import SqlRecords
+from playbooks.errors import Unreachable
+from playbooks.event_bodies import body_of
+from playbooks.incident import Incident
+from playbooks.ports import Message
+from playbooks.record import EventKind, verify_chain
+
+ID = "KQ-20260301-test"
+
+
+class Recorder:
+    """A channel that keeps what it gets and refuses the ids it is told to refuse."""
+
+    def __init__(self, *refused: str, error: Exception | None = None) -> None:
+        self.got: list[Message] = []
+        self.refused = set(refused)
+        self.error = error or Unreachable("the pager does not answer.")
+
+    def deliver(self, message: Message) -> None:
+        if message.id in self.refused:
+            raise self.error
+        self.got.append(message)
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+    @property
+    def ids(self) -> list[str]:
+        return [each.id for each in self.got]
+
+
+@pytest.fixture
+def records(tmp_path: Path) -> SqlRecords:
+    opened = SqlRecords.open(f"sqlite:///{tmp_path / 'r.db'}", clock=lambda: datetime.now(UTC))
+    body = body_of(
+        EventKind.INCIDENT_OPENED,
+        codename="amber-otter",
+        severity="high",
+        exercise=True,
+        requested_by="alice",
+        playbook="p",
+    )
+    opened.append_next(ID, kind=EventKind.INCIDENT_OPENED, body=body)
+    return opened
+
+
+def put(records: SqlRecords, *ids: str) -> None:
+    for each in ids:
+        queue(records, ID, Message(each, "security", f"subject {each}", "body", exercise=True))
+
+
+def read(records: SqlRecords) -> Incident:
+    return Incident.of(records.events(ID))
+
+
+def test_messages_are_delivered_once_to_every_channel_in_order(records: SqlRecords) -> None:
+    """A second round finds nothing to do; drill messages stay marked as such."""
+    put(records, "m1", "m2", "m3")
+    one, two = Recorder(), Recorder()
+    first = deliver_pending(records, ID, {"one": one, "two": two})
+    assert len(first.delivered) == 6
+    assert deliver_pending(records, ID, {"one": one, "two": two}).delivered == ()
+    assert one.ids == two.ids == ["m1", "m2", "m3"]
+    assert all(each.exercise for each in one.got)
+    verify_chain(records.events(ID))
+
+
+def test_queueing_the_same_id_again_changes_nothing(records: SqlRecords) -> None:
+    """A step that runs twice sends one message."""
+    put(records, "m1")
+    head = records.head(ID)
+    put(records, "m1")
+    assert records.head(ID) == head
+
+
+def test_a_failing_channel_is_recorded_and_tried_again_in_order(records: SqlRecords) -> None:
+    """Later messages wait for the first on that channel; the other channel is not held up."""
+    put(records, "m1", "m2")
+    down, up = Recorder("m1"), Recorder()
+    round_one = deliver_pending(records, ID, {"down": down, "up": up})
+    assert (round_one.failed, down.ids, up.ids) == ((("m1", "down"),), [], ["m1", "m2"])
+    assert read(records).messages["m1"].failures == {"down": 1}
+    down.refused.clear()
+    deliver_pending(records, ID, {"down": down, "up": up})
+    assert (down.ids, up.ids) == (["m1", "m2"], ["m1", "m2"])
+
+
+def test_a_message_that_never_goes_through_stops_blocking_the_others(records: SqlRecords) -> None:
+    """After five refusals the ones behind it pass, and it is still offered."""
+    put(records, "bad", "good")
+    channel = Recorder("bad")
+    for _ in range(5):
+        deliver_pending(records, ID, {"c": channel})
+    assert channel.ids == ["good"]
+    channel.refused.clear()
+    deliver_pending(records, ID, {"c": channel})
+    assert channel.ids == ["good", "bad"]
+
+
+def test_a_broken_channel_does_not_raise_and_its_text_is_not_recorded(records: SqlRecords) -> None:
+    """An error of a vendor's client may hold a secret: only its kind is kept."""
+    put(records, "m1")
+    deliver_pending(records, ID, {"c": Recorder("m1", error=ValueError("canary-secret"))})
+    assert records.events(ID)[-1].body == {"id": "m1", "channel": "c", "error": "ValueError"}
+
+
+def test_a_hanging_channel_does_not_hold_up_the_rest(records: SqlRecords) -> None:
+    """Its time runs out, the failure is recorded, the other channel has its message."""
+    put(records, "m1")
+    release = threading.Event()
+
+    class Hanging(Recorder):
+        def deliver(self, message: Message) -> None:
+            release.wait()
+
+    up = Recorder()
+    done = deliver_pending(records, ID, {"hanging": Hanging(), "up": up}, seconds_each=0.05)
+    release.set()
+    assert (done.failed, done.delivered) == ((("m1", "hanging"),), (("m1", "up"),))
+
+
+def test_an_unreadable_record_does_not_raise(records: SqlRecords) -> None:
+    """The response goes on; messages wait."""
+    assert deliver_pending(records, "KQ-unknown", {"c": Recorder()}).delivered == ()
+
+
+def test_a_kill_between_delivery_and_its_event_shows_the_message_once(records: SqlRecords, tmp_path: Path) -> None:
+    """The record does not know yet, so it is offered again; the id lets the channel keep one."""
+    put(records, "m1")
+    folder = Folder(tmp_path / "out", clock=lambda: datetime.now(UTC))
+    (tmp_path / "out").mkdir()
+    folder.deliver(Message("m1", "security", "subject m1", "body", exercise=True))
+    deliver_pending(records, ID, {"folder": folder})
+    assert [each.name for each in (tmp_path / "out").iterdir()] == ["m1.json"]
+    assert read(records).messages["m1"].delivered == ("folder",)
+
+
+def test_two_processes_delivering_at_once_agree(records: SqlRecords) -> None:
+    """Both may deliver; the record stays whole."""
+    put(records, *(f"m{each}" for each in range(5)))
+    channel = Recorder()
+    threads = [threading.Thread(target=deliver_pending, args=(records, ID, {"c": channel})) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert set(channel.ids) == {f"m{each}" for each in range(5)}
+    assert all(each.delivered == ("c",) for each in read(records).messages.values())
