@@ -98,9 +98,10 @@ def read_export(path: Path) -> list[Event]:
     lines = content.split(b"\n")[:-1]
     if len(lines) < 3:
         _wrong(path, len(lines), "an export has a header, events and a footer")
+    footer = _footer(path, lines)
     header = _header(path, lines[0])
     events = _events(path, header, lines[1:-1])
-    _check_footer(path, lines, header)
+    _check_footer(path, lines, header, footer)
     return events
 
 
@@ -139,18 +140,20 @@ def _events(path: Path, header: Header, lines: list[bytes]) -> list[Event]:
     return events
 
 
-def _check_footer(path: Path, lines: list[bytes], header: Header) -> None:
-    number = len(lines)
-    values = _parse(path, number, lines[-1])
+def _footer(path: Path, lines: list[bytes]) -> Footer:
+    values = _parse(path, len(lines), lines[-1])
     try:
-        footer = Footer.model_validate(values)
+        return Footer.model_validate(values)
     except ValidationError as error:
-        _wrong(path, number, "it is not a footer: the tail is missing, or something follows it", error)
+        _wrong(path, len(lines), "it is not a footer: the tail is missing, or something follows it", error)
+
+
+def _check_footer(path: Path, lines: list[bytes], header: Header, footer: Footer) -> None:
     if (footer.count, footer.head) != (header.count, header.head):
-        _wrong(path, number, "the footer contradicts the header")
+        _wrong(path, len(lines), "the footer contradicts the header")
     before = b"".join(line + b"\n" for line in lines[:-1])
     if footer.sha256 != hashlib.sha256(before).hexdigest():
-        _wrong(path, number, "the checksum does not match: a line before it, or the checksum, was altered")
+        _wrong(path, len(lines), "the checksum does not match: a line before it, or the checksum, was altered")
 
 
 def _parse(path: Path, number: int, line: bytes) -> dict[str, Any]:
