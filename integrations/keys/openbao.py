@@ -304,7 +304,11 @@ class OpenBaoTransit:
         return self._receipt(key, "raise-min-decryption", requested, answer, undo=undo)
 
     def destroy(self, key: KeyRef) -> Receipt:
-        """Delete the key and its notes for good; a backup of the mount or a plaintext backup can bring it back."""
+        """Delete the key and its notes for good; a backup of the mount or a plaintext backup can bring it back.
+
+        First ``disable_upsert`` is set, so that a client's ``encrypt`` does not make the name again; without the right
+        to set it, that stays possible for clients whose policy has ``create`` on ``encrypt``.
+        """
         requested = self._clock()
         try:
             self._config(key)
