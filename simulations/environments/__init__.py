@@ -14,6 +14,7 @@ from typing import Any
 
 from playbooks.errors import InvalidInput
 from playbooks.ports import Clock
+from playbooks.refs import KeyRef
 from simulations.journals import Loot, WorkloadDataset
 from simulations.lab.processes import Processes
 from simulations.scenario import Scenario
@@ -56,6 +57,7 @@ class Environment:
     connections: Mapping[str, Mapping[str, Any]] = field(repr=False)
     datasets: tuple[WorkloadDataset, ...] = ()
     signer: Path | None = None
+    signing_key: KeyRef | None = None
     consumer_settings: Path | None = None
     bystanders: Path | None = None
     finding: str = field(default="", repr=False)

@@ -7,8 +7,6 @@ channel between them; ``adversary/`` is where the loot will appear.
 from __future__ import annotations
 
 import json
-import secrets
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from blake3 import blake3
 
-from integrations.registry import open_adapter
+from integrations.fingerprints import installation_key, keyed
 from integrations.secrets import read_secret, write_secret
 from playbooks.estate import Estate
-from playbooks.refs import KeyRef
+from playbooks.exposures import Fingerprint
+from simulations.adapters import Adapters
 from simulations.bystanders import BystanderConfig
 from simulations.environments import Site
 from simulations.journals import AdversaryConfig, WorkloadConfig, WorkloadDataset
@@ -76,13 +74,9 @@ class Desk:
         """The folder in which the world's secret scanner leaves its findings."""
         return self.site.directory / "findings"
 
-    def keyed_fingerprint(self, secret: str) -> str:
+    def keyed_fingerprint(self, secret: str) -> Fingerprint:
         """The fingerprint of a low-entropy secret under this installation's own key, which is made when missing."""
-        path = self.installation_key
-        self.state.mkdir(exist_ok=True)
-        if not path.exists():
-            write_secret(f"file:{path}", secrets.token_hex(32))
-        return str(blake3(secret.encode(), key=bytes.fromhex(read_secret(f"file:{path}"))).hexdigest())
+        return keyed(secret, installation_key(self.installation_key))
 
     @property
     def installation_key(self) -> Path:
@@ -91,7 +85,12 @@ class Desk:
 
     def trufflehog(self) -> dict[str, Any]:
         """The detector that reads the scanner's findings."""
-        return {"type": "trufflehog", "name": "scanner", "folder": str(self.findings)}
+        return {
+            "type": "trufflehog",
+            "name": "scanner",
+            "folder": str(self.findings),
+            "key_file": str(self.installation_key),
+        }
 
     def secret_copy(self, folder: Path, name: str, original: str) -> str:
         """Copy a secret into a file of its own (mode 0600) and return the reference."""
@@ -150,7 +149,7 @@ def seed_datasets(site: Site, datasets: Sequence[WorkloadDataset], connections: 
 
     Raises the adapters' errors when a key or a store does not take it.
     """
-    with _Adapters(site, connections) as adapters:
+    with Adapters(connections, clock=site.clock) as adapters:
         for dataset in datasets:
             store = adapters.find("data", dataset.ref.scheme, dataset.ref.connection)
 
@@ -167,33 +166,3 @@ def in_parallel(*starts: Callable[[], Any]) -> list[Any]:
     with ThreadPoolExecutor(len(starts)) as pool:
         futures = [pool.submit(start) for start in starts]
     return [future.result() for future in futures]
-
-
-class _Adapters:
-    """Adapters opened once each from connections; a context manager that closes them."""
-
-    def __init__(self, site: Site, connections: Connections) -> None:
-        self._site = site
-        self._connections = connections
-        self._open: dict[tuple[str, str, str], Any] = {}
-        self._lock = threading.Lock()
-
-    def find(self, room: str, scheme: str, connection: str) -> Any:
-        """The adapter of a scheme for a connection."""
-        place = (room, scheme, connection)
-        with self._lock:
-            if place not in self._open:
-                options = {name: value for name, value in self._connections[connection].items() if name != "type"}
-                self._open[place] = open_adapter(room, scheme, name=connection, options=options, clock=self._site.clock)
-            return self._open[place]
-
-    def keys(self, key: KeyRef) -> Any:
-        """The backend that wraps under a key."""
-        return self.find("keys", key.scheme, key.connection)
-
-    def __enter__(self) -> _Adapters:
-        return self
-
-    def __exit__(self, *_exception: object) -> None:
-        for adapter in self._open.values():
-            adapter.close()

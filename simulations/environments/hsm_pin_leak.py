@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from integrations.secrets import read_secret
 from playbooks.estate import ConsumerEntry, CredentialEntry, DatasetEntry, Estate, KeyEntry
-from playbooks.exposures import Fingerprint
 from playbooks.refs import CredentialRef, DatasetRef, KeyRef
 from simulations.environments import Environment, Site, hsm
 from simulations.environments.desk import Desk, seed_datasets
@@ -88,7 +87,7 @@ def _estate(desk: Desk, network: NetworkHsm, dataset: WorkloadDataset, pin: str)
                 consumer=SERVICE,
                 may_use=(dataset.key,),
                 secret=desk.secret_copy(desk.response, "hsm.old-pin", network.hsm.pin),
-                fingerprints=(Fingerprint(kind="secret-hmac", value=desk.keyed_fingerprint(pin)),),
+                fingerprints=(desk.keyed_fingerprint(pin),),
             ),
         ),
         consumers=(

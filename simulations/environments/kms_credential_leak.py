@@ -45,7 +45,7 @@ def build(site: Site) -> Environment:
     settings = desk.consumer(SERVICE, {f"key.{dataset.ref}": str(key) for dataset in datasets})
     seed_datasets(site, datasets, connections)
     config = desk.write_settings(
-        connections=connections, detectors=_detectors(desk), estate=_estate(desk, service, key, datasets)
+        connections=connections, detectors=_detectors(desk, service), estate=_estate(desk, service, key, datasets)
     )
     loot = _loot(desk, service, connections[table.CONNECTION])
     finding = aws_finding(loot.access_key_id, loot.secret_access_key) if _scanned(site) else ""
@@ -125,12 +125,19 @@ def _estate(desk: Desk, service: LabUser, key: KeyRef, datasets: tuple[WorkloadD
     )
 
 
-def _detectors(desk: Desk) -> list[dict[str, Any]]:
+def _detectors(desk: Desk, service: LabUser) -> list[dict[str, Any]]:
     watching = desk.site.scenario.detection.detectors
     lying = desk.site.scenario.environment.backends.get("kms") == "moto"
     found: list[dict[str, Any]] = []
     if "cloudtrail" in watching and not lying:  # moto 5.2 has no LookupEvents
-        found.append({"type": "cloudtrail", "name": "trail", "connection": CLOUD})
+        found.append(
+            {
+                "type": "cloudtrail",
+                "name": "trail",
+                "connection": CLOUD,
+                "approved": {service.access_key_id: ["Boto3/"]},
+            }
+        )
     if "trufflehog" in watching:
         found.append(desk.trufflehog())
     return found

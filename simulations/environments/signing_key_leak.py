@@ -77,6 +77,7 @@ def build(site: Site) -> Environment:
         loot=Loot(pin=read_secret(network.hsm.pin)),
         connections=connections,
         signer=settings,
+        signing_key=certified.key,
         consumer_settings=settings,
         bystanders=desk.write_bystanders(BystanderConfig(bystanders=(door,))),
     )
@@ -102,7 +103,7 @@ def _certify(site: Site, vault: OpenBaoServer, token: dict[str, Any]) -> _Certif
     options = {name: value for name, value in token.items() if name != "type"}
     backend = open_adapter("keys", "pkcs11", name=TOKEN, options=options, clock=site.clock)
     try:
-        request = backend.csr_pem(key, SUBJECT)
+        request = backend.csr_pem(key, f"CN={SUBJECT}")
     finally:
         backend.close()
     issued = vault.call("POST", f"{MOUNT}/sign/{ROLE}", {"csr": request, "common_name": SUBJECT})["data"]
@@ -139,7 +140,7 @@ def _estate(desk: Desk, network: NetworkHsm, certified: _Certified) -> Estate:
                 fingerprints=(Fingerprint(kind="spki-sha256", value=certified.spki_sha256),),
             ),
         ),
-        certificates=(CertificateEntry(ref=certified.ref, key=certified.key, subject=SUBJECT),),
+        certificates=(CertificateEntry(ref=certified.ref, key=certified.key, subject=f"CN={SUBJECT}"),),
         credentials=(
             CredentialEntry(
                 ref=CredentialRef.parse(f"pkcs11-pin:{TOKEN}/user"),

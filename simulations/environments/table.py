@@ -32,7 +32,7 @@ def create_login(server: PostgresServer, name: str, folder: Path, *, privileges:
     with server.connect() as connection:
         connection.execute(
             sql.SQL("GRANT {} ON public.orders TO {}").format(
-                sql.SQL(", ").join(map(sql.SQL, privileges.split())),  # type: ignore[arg-type]  # our own literals
+                sql.SQL(", ").join(map(sql.SQL, privileges.split())),
                 sql.Identifier(name),
             )
         )
@@ -46,8 +46,8 @@ def options(dsn_file: Path) -> dict[str, Any]:
     return {"type": "postgres", "dsn": f"file:{dsn_file}"}
 
 
-def stored_values(connection_options: Mapping[str, Any], limit: int) -> list[tuple[str, bytes]]:
-    """The first rows as they are stored: what a thief of a backup holds."""
+def stored_values(connection_options: Mapping[str, Any], limit: int | None = None) -> list[tuple[str, bytes]]:
+    """The first rows as they are stored (all without ``limit``): what a thief of a backup holds."""
     dsn = read_secret(str(connection_options["dsn"]))
     with psycopg.connect(dsn, connect_timeout=2) as connection:
         rows = connection.execute("SELECT id, card FROM public.orders ORDER BY id LIMIT %s", (limit,)).fetchall()
