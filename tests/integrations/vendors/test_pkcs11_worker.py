@@ -1,0 +1,142 @@
+"""A worker process that crashes, hangs or is cut off costs one call, never the responder."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from integrations.secrets import read_secret
+from integrations.vendors.pkcs11_client import Connection, Pkcs11Options, Worker, log_in_with_pin, translated
+from integrations.vendors.pkcs11_client import WorkerError as Answered
+from integrations.vendors.pkcs11_worker import pack, unpack
+from playbooks.errors import InvalidInput, NotFound, Refused, Unreachable
+from simulations.lab.processes import Processes
+from simulations.lab.softhsm import SoftHsm
+
+
+@pytest.fixture(scope="module")
+def hsm(lab_processes: Processes, tmp_path_factory: pytest.TempPathFactory) -> SoftHsm:
+    """A token with one key."""
+    made = SoftHsm.start(lab_processes, tmp_path_factory.mktemp("hsm"))
+    made.generate_aes("kek")
+    return made
+
+
+@pytest.fixture
+def connection(hsm: SoftHsm) -> Iterator[Connection]:
+    """The token's connection."""
+    options = Pkcs11Options.read("kek-hsm", hsm.connection_options())
+    opened = Connection("kek-hsm", options, login=log_in_with_pin)
+    yield opened
+    opened.drop()
+
+
+def worker_of(connection: Connection) -> Worker:
+    assert connection._worker is not None
+    return connection._worker
+
+
+def test_a_crashed_worker_is_unreachable_once_and_then_replaced(connection: Connection) -> None:
+    """A module that crashes its process ends one call; the next one has a new process."""
+    connection.call("labels")
+    first = worker_of(connection).process.pid
+    os.kill(first, signal.SIGSEGV)
+    with pytest.raises(Unreachable) as raised:
+        connection.call("labels")
+    assert raised.value.code == "CRASHED"
+    assert connection.call("labels") == ["kek"]
+    assert worker_of(connection).process.pid != first
+
+
+def test_a_hung_worker_is_ended_and_then_replaced(connection: Connection) -> None:
+    """A call into a module cannot be interrupted, so the process is ended."""
+    connection.call("labels")
+    first = worker_of(connection).process.pid
+    os.kill(first, signal.SIGSTOP)
+    with pytest.raises(Unreachable) as raised:
+        connection.call("labels", seconds=0.2)
+    assert raised.value.code == "TIMEOUT"
+    assert not psutil.pid_exists(first)
+    assert connection.call("labels") == ["kek"]
+
+
+def test_a_wrong_pin_is_refused_and_tried_once(hsm: SoftHsm, tmp_path: Path) -> None:
+    """Hardware locks after a few wrong PINs: one call is one try, with no reconnect."""
+    wrong = tmp_path / "wrong.pin"
+    wrong.write_text("surely-wrong")
+    options = Pkcs11Options.read("kek-hsm", {**hsm.connection_options(), "pin": f"file:{wrong}"})
+    tries = 0
+
+    def counted(connection: Connection, worker: Worker) -> None:
+        nonlocal tries
+        tries += 1
+        log_in_with_pin(connection, worker)
+
+    connection = Connection("kek-hsm", options, login=counted)
+    with pytest.raises(Refused) as raised:
+        connection.call("labels")
+    assert (raised.value.code, tries) == ("CKR_PIN_INCORRECT", 1)
+    assert "surely-wrong" not in f"{raised.value!r}{raised.value}{raised.value.__cause__!r}"
+
+
+def test_a_closed_session_is_opened_again(connection: Connection) -> None:
+    """A session handle that died is replaced without the caller seeing it."""
+    connection.call("labels")
+    first = worker_of(connection).process.pid
+    real = worker_of(connection).call
+
+    def dead_once(name: str, arguments: object, *, seconds: float) -> object:
+        raise Answered("CKR_SESSION_HANDLE_INVALID", "SessionHandleInvalid")
+
+    worker_of(connection).call = dead_once  # type: ignore[method-assign, assignment]
+    assert connection.call("labels") == ["kek"]
+    assert worker_of(connection).process.pid != first
+    assert real is not None
+
+
+def test_the_pin_is_in_neither_arguments_nor_environment(connection: Connection, hsm: SoftHsm) -> None:
+    """Anybody on the machine may read a process's arguments."""
+    connection.call("labels")
+    process = psutil.Process(worker_of(connection).process.pid)
+    shown = " ".join([*process.cmdline(), *process.environ().values()])
+    assert read_secret(hsm.pin) not in shown
+
+
+def test_a_missing_token_says_nothing_about_the_key(hsm: SoftHsm) -> None:
+    """A token that is not there may come back: Unreachable, never Refused."""
+    options = Pkcs11Options.read("other", {**hsm.connection_options(), "token": "other"})
+    with pytest.raises(Unreachable):
+        Connection("other", options, login=log_in_with_pin).call("labels")
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ("CKR_KEY_FUNCTION_NOT_PERMITTED", Refused),
+        ("CKR_ACTION_PROHIBITED", Refused),
+        ("CKR_PIN_LOCKED", Refused),
+        ("NO_SUCH_OBJECT", NotFound),
+        ("CKR_GENERAL_ERROR", Unreachable),
+        ("CKR_DEVICE_MEMORY", Unreachable),
+    ],
+)
+def test_codes_say_what_is_true(code: str, expected: type[Exception]) -> None:
+    """Only a specific no is Refused; a failure without a reason says nothing about the key."""
+    assert type(translated(Answered(code, ""), "pkcs11:token=t;object=o", "decrypt")) is expected
+
+
+def test_messages_carry_bytes_both_ways() -> None:
+    """Bytes survive the pipe at any depth."""
+    message = {"call": "wrap", "args": {"items": [[b"\x00\xff", b""]]}}
+    assert unpack(pack(message)[4:]) == message
+
+
+def test_a_bad_option_names_connection_and_field() -> None:
+    """A typing error in the settings is found at once, and no value is repeated."""
+    with pytest.raises(InvalidInput, match="kek-hsm: pinn"):
+        Pkcs11Options.read("kek-hsm", {"module": "/m.so", "pin": "env:PIN", "pinn": "1234"})
