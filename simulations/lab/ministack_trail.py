@@ -30,7 +30,7 @@ def install() -> None:
     """Record around the whole dispatch, so that refusals are in the trail too, and page through it."""
     app._maybe_record_cloudtrail = lambda *_arguments: None
     app._dispatch_service_request = _recorded(app._dispatch_service_request)
-    cloudtrail._lookup_events = _lookup
+    cloudtrail._DISPATCH["LookupEvents"] = _lookup
 
 
 def _recorded(original: Callable[..., Any]) -> Callable[..., Any]:
