@@ -1,7 +1,8 @@
 """The independent reader of a drill: objects are opened with the vendors' own libraries, not with our codecs.
 
 ``unwrap(provider, wrapped, context)`` gives the data key of a wrapped one; ``provider`` is "PROVIDER/INFO" as the
-object names it (for an ESDK file), or "" (for a Tink value, which names nothing).  Needs ``aws-encryption-sdk`` and ``tink``.
+object names it (for an ESDK file), or "" (for a Tink value, which names nothing).  Needs ``aws-encryption-sdk`` and
+``tink``.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class _Unwrapping(MasterKeyProvider):  # type: ignore[misc]  # the SDK is untype
         last: Exception | None = None
         for entry in encrypted_data_keys:
             provider = entry.key_provider
-            named = f"{provider.provider_id}/{provider.key_info.decode()}"
+            named = f"{provider.provider_id}/{provider.key_info.decode(errors='replace')}"
             try:
                 assert self.unwrap is not None  # noqa: S101 - set right after construction
                 data_key = self.unwrap(named, entry.encrypted_data_key, encryption_context)

@@ -1,8 +1,8 @@
 """Database logins: cut (NOLOGIN and every session ended), restored, renewed, probed.
 
 ``postgres-role:CONNECTION/ROLE``.  Rights needed by the connection's login: CREATEROLE with admin option on the roles,
-and ``pg_signal_backend`` (a superuser's sessions need a superuser).  A cut refuses the role itself; what it owns and what
-other roles may do stays as it is.
+and ``pg_signal_backend`` (a superuser's sessions need a superuser).  A cut refuses the role itself; what it owns and
+what other roles may do stays as it is.
 """
 
 from __future__ import annotations

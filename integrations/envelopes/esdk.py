@@ -47,10 +47,13 @@ class Sink(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class EncryptedDataKey:
-    """One wrapped copy of the data key: who wrapped it (provider id, key info) and the backend's blob."""
+    """One wrapped copy of the data key: who wrapped it (provider id, key info) and the backend's blob.
+
+    ``info`` is bytes: a raw keyring of the SDK puts a nonce into it.
+    """
 
     provider: str
-    info: str
+    info: bytes
     blob: bytes = field(repr=False)
 
 
@@ -72,9 +75,9 @@ class Header:
         return len(self.raw) + _TAG
 
 
-def label(key: KeyRef) -> tuple[str, str]:
+def label(key: KeyRef) -> tuple[str, bytes]:
     """Provider id and key info that name a key: ``aws-kms`` and the key's ARN or id, else the scheme and the URI."""
-    return (key.scheme, key.path) if key.scheme == "aws-kms" else (key.scheme, str(key))
+    return key.scheme, (key.path if key.scheme == "aws-kms" else str(key)).encode()
 
 
 def encrypted_data_key(key: KeyRef, blob: bytes) -> EncryptedDataKey:
@@ -105,9 +108,7 @@ def read_header(source: BinaryIO, *, subject: str) -> Header:
         raise _damaged(subject, "is not an AWS Encryption SDK message", "header")
     message_id = reader.take(32)
     context = _parse_context(reader.take(reader.short()), subject)
-    data_keys = tuple(
-        EncryptedDataKey(reader.text(), reader.text(), reader.take(reader.short())) for _ in range(reader.short())
-    )
+    data_keys = tuple(_read_data_key(reader) for _ in range(reader.short()))
     content_type, frame_bytes = reader.unpack(">BI")
     if content_type != _FRAMED or not 0 < frame_bytes <= _LARGEST_FRAME or not data_keys:
         raise _damaged(subject, "has an unsupported content type, frame length or no data key", "header")
@@ -128,7 +129,7 @@ def write_header(
     parts = [struct.pack(">BH", _VERSION, _SUITE), message_id, _short(_pack_context(context))]
     parts.append(struct.pack(">H", len(data_keys)))
     for entry in data_keys:
-        parts += [_short(entry.provider.encode()), _short(entry.info.encode()), _short(entry.blob)]
+        parts += [_short(entry.provider.encode()), _short(entry.info), _short(entry.blob)]
     parts += [struct.pack(">BI", _FRAMED, frame_bytes), _derive(data_key, message_id, b"COMMITKEY")]
     raw = b"".join(parts)
     return raw + _body_cipher(data_key, message_id).encrypt(_ZERO_IV, b"", raw)
@@ -282,6 +283,10 @@ class _Reader:
             return self.take(self.short()).decode()
         except UnicodeDecodeError as error:
             raise _damaged(self._subject, "has a data key with an unreadable name", "header") from error
+
+
+def _read_data_key(reader: _Reader) -> EncryptedDataKey:
+    return EncryptedDataKey(reader.text(), reader.take(reader.short()), reader.take(reader.short()))
 
 
 def _frame_start(source: BinaryIO, header: Header, number: int, subject: str) -> tuple[int, bool, bytes]:

@@ -33,7 +33,7 @@ def roles(server: PostgresServer, tmp_path: Path) -> Iterator[PostgresRoles]:
     yield PostgresRoles.open("shop", server.connection_options(), clock=lambda: datetime.now(UTC))
     with server.connect() as admin:
         for (name,) in admin.execute("SELECT rolname FROM pg_roles WHERE rolname LIKE 'report%'").fetchall():
-            admin.execute(f'DROP ROLE "{name}"')  # type: ignore[arg-type]  # noqa: S608 - names made above
+            admin.execute(f'DROP ROLE "{name}"')  # type: ignore[arg-type]
 
 
 def probed(roles: PostgresRoles, tmp_path: Path, expected: str) -> tuple[Outcome, str]:

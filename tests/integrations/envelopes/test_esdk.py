@@ -141,8 +141,8 @@ def test_garbage_is_refused_and_never_crashes(data: bytes) -> None:
 
 def test_a_kms_key_is_named_as_the_sdk_names_it() -> None:
     """Provider aws-kms with the key's id; others by scheme and URI."""
-    assert esdk.label(KMS) == ("aws-kms", "1234abcd")
-    assert esdk.label(KEY) == ("openbao", "openbao:vault/transit/orders")
+    assert esdk.label(KMS) == ("aws-kms", b"1234abcd")
+    assert esdk.label(KEY) == ("openbao", b"openbao:vault/transit/orders")
 
 
 def _official_data_key(provider: RawMasterKey, message: bytes) -> bytes:

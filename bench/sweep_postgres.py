@@ -1,0 +1,135 @@
+"""Column sweep (rewrap with compare-and-swap, two processes) against a bare UPDATE of the same column, in the same run.
+
+The keys are in memory, so that the database and our own code are measured, not a backend.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from integrations.data.postgres import PostgresColumns
+from integrations.envelopes import tink
+from playbooks.errors import Refused
+from playbooks.ports import Shard, WrappedKey
+from playbooks.refs import DatasetRef, KeyRef
+from simulations.lab.postgres import PostgresServer
+from simulations.lab.processes import Processes
+
+ROWS = 60_000
+VALUE_BYTES = 256
+ROUNDS = 3
+_CARDS = DatasetRef.parse("postgres:bench/public.cards.value")
+_KEYS = (KeyRef.parse("openbao:bench/transit/a"), KeyRef.parse("openbao:bench/transit/b"))
+
+
+@dataclass
+class _Memory:
+    """Two AES-GCM keys that wrap, unwrap and rewrap in memory."""
+
+    material: dict[KeyRef, bytes]
+
+    def wrap(
+        self, key: KeyRef, data_keys: Sequence[bytes], *, contexts: Sequence[Mapping[str, str]]
+    ) -> list[WrappedKey | Exception]:
+        """Wrap a batch."""
+        cipher = AESGCM(self.material[key])
+        nonces = [os.urandom(12) for _ in data_keys]
+        return [WrappedKey(n + cipher.encrypt(n, d, b"")) for n, d in zip(nonces, data_keys, strict=True)]
+
+    def unwrap(self, key: KeyRef, wrapped: Sequence[WrappedKey]) -> list[bytes | Exception]:
+        """Unwrap a batch."""
+        cipher = AESGCM(self.material[key])
+        found: list[bytes | Exception] = []
+        for item in wrapped:
+            try:
+                found.append(cipher.decrypt(item.blob[:12], item.blob[12:], b""))
+            except InvalidTag:
+                found.append(Refused("another key"))
+        return found
+
+    def rewrap(self, wrapped: Sequence[WrappedKey], *, old: KeyRef, new: KeyRef) -> list[WrappedKey | Exception]:
+        """Unwrap and wrap inside."""
+        opened = self.unwrap(old, wrapped)
+        if any(isinstance(item, Exception) for item in opened):
+            return [Refused("another key") for _ in opened]
+        return self.wrap(new, [item for item in opened if isinstance(item, bytes)], contexts=[])
+
+
+def run() -> dict[str, Any]:
+    """Rows per second of wall time, medians over interleaved rounds."""
+    memory = _Memory({key: os.urandom(32) for key in _KEYS})
+    with tempfile.TemporaryDirectory() as directory, Processes(Path(directory)) as processes:
+        server = PostgresServer.start(processes, Path(directory) / "postgres")
+        _seed(server, memory)
+        columns = PostgresColumns.open("bench", server.connection_options(), clock=lambda: datetime.now(UTC))
+        shards = columns.shards(_CARDS, count=2)
+        pairs = []
+        with ProcessPoolExecutor(2) as pool:
+            list(pool.map(_idle, range(2)))
+            for turn in range(ROUNDS):
+                old, new = _KEYS[turn % 2], _KEYS[1 - turn % 2]
+                bare = _bare(server)
+                started = time.perf_counter()
+                jobs = [pool.submit(_sweep, server.connection_options(), shard, old, new, memory) for shard in shards]
+                moved = sum(job.result() for job in jobs)
+                pairs.append((time.perf_counter() - started, bare))
+                if moved != ROWS:
+                    raise RuntimeError(f"only {moved} of {ROWS} rows were moved")
+    ours, reference = (ROWS / statistics.median(column) for column in zip(*pairs, strict=True))
+    return {
+        "name": "PostgreSQL column sweep, 256 B values, 2 processes",
+        "ours": ours,
+        "reference": reference,
+        "ratio": statistics.median(bare / mine for mine, bare in pairs),
+        "target": 0.45,
+        "unit": "rows/s",
+    }
+
+
+def _idle(_turn: int) -> None:
+    time.sleep(0.05)
+
+
+def _sweep(options: dict[str, str], shard: Shard, old: KeyRef, new: KeyRef, memory: _Memory) -> int:
+    columns = PostgresColumns.open("bench", options, clock=lambda: datetime.now(UTC))
+    return columns.rewrap(shard, old=old, new=new, keys=lambda _key: memory).rewritten
+
+
+def _bare(server: PostgresServer) -> float:
+    with server.connect() as connection:
+        connection.execute("VACUUM cards")
+        started = time.perf_counter()
+        connection.execute("UPDATE cards SET value = value || ''::bytea")
+        elapsed = time.perf_counter() - started
+        connection.execute("VACUUM cards")
+    return elapsed
+
+
+def _seed(server: PostgresServer, memory: _Memory) -> None:
+    with server.connect() as connection:
+        connection.execute("CREATE TABLE cards (id bigint PRIMARY KEY, value bytea)")
+        copy = "COPY cards FROM STDIN (FORMAT BINARY)"
+        with connection.cursor() as cursor, cursor.copy(copy) as stream:
+            stream.set_types(["int8", "bytea"])
+            for row in range(ROWS):
+                data_key = tink.new_data_key()
+                [wrapped] = memory.wrap(_KEYS[0], [data_key], contexts=[{}])
+                payload = tink.encrypt(os.urandom(VALUE_BYTES), data_key, associated_data=str(row).encode())
+                if isinstance(wrapped, WrappedKey):
+                    stream.write_row((row, tink.join(wrapped.blob, payload)))
+
+
+if __name__ == "__main__":
+    print(run())
