@@ -93,17 +93,8 @@ class OpenBaoTransit:
             outcome, code, detail = Outcome.REFUSED, error.code, error.message
         except BackendError as error:
             outcome, code, detail = Outcome.INCONCLUSIVE, error.code, error.message
-        return ProbeResult.model_validate(
-            {
-                "subject": str(key),
-                "operation": operation,
-                "expected": expected,
-                "outcome": outcome,
-                "code": code,
-                "at": self._clock(),
-                "detail": detail,
-            }
-        )
+        facts = {"operation": operation, "expected": expected, "outcome": outcome, "code": code, "detail": detail}
+        return ProbeResult.model_validate({"subject": str(key), "at": self._clock(), **facts})
 
     def _try(self, fresh: OpenBaoSession, key: KeyRef, operation: str) -> None:
         batches = TransitBatches(fresh)
@@ -217,8 +208,8 @@ class OpenBaoTransit:
         requested = self._clock()
         model = self._config(like)
         new = KeyRef(like.scheme, like.connection, f"{like.path}-{marker}")
-        wanted = {"type": model["type"], "derived": bool(model.get("derived")), "exportable": False}
-        wanted["allow_plaintext_backup"] = False
+        wanted = {"type": model["type"], "derived": bool(model.get("derived"))}
+        wanted |= {"exportable": False, "allow_plaintext_backup": False}
         try:
             found = self._config(new)
         except NotFound:
