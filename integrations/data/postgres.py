@@ -180,7 +180,7 @@ class PostgresColumns:
                     custody.note(result, subject, error)
                 changes = _changes(values, new, keys, move, result)
                 if changes:
-                    count = column.swap(connection, changes, label=str(new))
+                    count = column.swap(connection, changes, first=page[0][0], last=page[-1][0], label=str(new))
                     result.rewritten += count
                     result.missed += len(changes) - count
                     result.bytes += sum(len(replacement) for _, _, replacement in changes)

@@ -95,19 +95,29 @@ class Column:
         rows = connection.execute(query, [[index / count for index in range(1, count)]]).fetchall()
         return [text for _, text in rows]
 
-    def swap(self, connection: Connection, changes: Sequence[tuple[Any, bytes, bytes]], *, label: str) -> int:
+    def swap(
+        self,
+        connection: Connection,
+        changes: Sequence[tuple[Any, bytes, bytes]],
+        *,
+        first: Any,
+        last: Any,
+        label: str,
+    ) -> int:
         """Replace (key, old value, new value) where the old value still stands; returns how many rows changed.
 
+        ``first`` and ``last`` are the keys of the page: without them the planner may scan the whole table for a batch.
         A deadlock (40P01) with other writers is tried again a few times: the statement is convergent.
         """
         query = self._sql(
             sql.SQL(
                 "UPDATE {table} AS t SET {c} = v.n{label} "
-                "FROM unnest(%b::{t}[], %b::bytea[], %b::bytea[]) AS v(i, o, n) WHERE t.{k} = v.i AND t.{c} = v.o"
+                "FROM unnest(%b::{t}[], %b::bytea[], %b::bytea[]) AS v(i, o, n) WHERE t.{k} = v.i AND t.{c} = v.o "
+                "AND t.{k} BETWEEN %s::{t} AND %s::{t}"
             ),
             label=self._sql(sql.SQL(", {l} = {value}"), value=sql.Literal(label)) if self.label else sql.SQL(""),
         )
-        columns = [list(column) for column in zip(*changes, strict=True)]
+        columns = [*(list(column) for column in zip(*changes, strict=True)), first, last]
         for turn in range(_DEADLOCK_TRIES):
             try:
                 return connection.execute(query, columns).rowcount
