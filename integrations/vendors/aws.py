@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import boto3
-import botocore.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, IncompleteReadError
 from botocore.exceptions import ConnectionError as AwsConnectionError
@@ -54,8 +53,8 @@ _QUOTAS = {"LimitExceededException", "LimitExceeded"}
 
 _NO_ANSWER = (AwsConnectionError, HTTPClientError, IncompleteReadError, ResponseParserError)
 
-# The model files are parsed once a process; a fresh session otherwise costs 50-90 ms.
-_LOADER = botocore.session.Session().get_component("data_loader")
+# Only models and defaults are shared; credentials and connections belong to each client alone.
+_FACTORY: Any = boto3.session.Session()
 _BUILDING = threading.Lock()
 
 
@@ -101,10 +100,7 @@ def client(connection: AwsConnection, service: str, *, identity: str = "") -> An
         max_pool_connections=connection.max_connections,
     )
     with _BUILDING:
-        session = botocore.session.Session()
-        session.register_component("data_loader", _LOADER)
-        factory: Any = boto3.session.Session(botocore_session=session)
-        return factory.client(
+        return _FACTORY.client(
             service,
             region_name=connection.region,
             endpoint_url=connection.endpoint_url,

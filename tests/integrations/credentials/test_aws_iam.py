@@ -10,6 +10,7 @@ from typing import Any
 
 import boto3
 import pytest
+from aws_fixtures import Account, allow, aws, lying_aws, now
 
 from integrations.credentials.aws_iam import AwsIam
 from playbooks.errors import InvalidInput, NotFound, Unavailable
@@ -17,7 +18,6 @@ from playbooks.receipts import Outcome
 from playbooks.refs import CredentialRef
 from simulations.lab.aws_account import REGION, LabUser
 from simulations.lab.processes import free_port
-from tests.integrations.aws_fixtures import Account, allow, aws, lying_aws, now
 
 __all__ = ["aws", "lying_aws"]
 

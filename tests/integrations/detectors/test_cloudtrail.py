@@ -7,6 +7,7 @@ from typing import Any
 
 import boto3
 import pytest
+from aws_fixtures import Account, allow, aws, now
 from botocore.config import Config
 
 from integrations.detectors.cloudtrail import CloudTrail
@@ -15,7 +16,6 @@ from playbooks.errors import InvalidInput, Unreachable
 from playbooks.exposures import ExposureKind, Fingerprint
 from simulations.lab.aws_account import REGION, LabUser
 from simulations.lab.processes import free_port
-from tests.integrations.aws_fixtures import Account, allow, aws, now
 
 __all__ = ["aws"]
 

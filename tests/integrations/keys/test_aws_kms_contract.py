@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from aws_fixtures import Account, allow, aws, lying_aws, now
 from contract import CONTEXT, DATA_KEYS, BackendCase, KeyBackendContract
 
 from integrations.keys.aws_kms import AwsKms
@@ -17,7 +18,6 @@ from playbooks.keys import Capability, KeyState
 from playbooks.receipts import Outcome
 from playbooks.refs import KeyRef
 from simulations.lab.processes import free_port
-from tests.integrations.aws_fixtures import Account, allow, aws, lying_aws, now
 
 __all__ = ["aws", "lying_aws"]
 
