@@ -39,6 +39,7 @@ from playbooks.receipts import Outcome, ProbeResult, Receipt
 from playbooks.refs import KeyRef
 
 _NOTE = "keyquell-"
+_STOP_NOTE = r"keyquell-stop\.{name}\.to(\d+)\.from(\d+)"
 _PROBE = b"an independent try of this key.."
 _NEVER_MADE = b"vault:v1:" + b64encode(bytes(60))
 """A ciphertext of nobody: a live key answers that it does not authenticate, a disabled one that it is disabled."""
@@ -101,7 +102,7 @@ class OpenBaoTransit:
         if operation == "sign":
             self._sign(fresh, key, _PROBE)
         elif operation == "encrypt":
-            _raise_if_error(batches.wrap(key, [_PROBE], [{}])[0])
+            self._encrypt_as_exposed(fresh, key)
         elif operation == "decrypt":
             made = self._batches.wrap(key, [_PROBE], [{}])[0]
             tried = made if isinstance(made, WrappedKey) else WrappedKey(_NEVER_MADE)
@@ -111,6 +112,15 @@ class OpenBaoTransit:
             _raise_if_error(answer)
         else:
             raise InvalidInput(f"an OpenBao key is probed with encrypt, decrypt or sign, not {operation!r}")
+
+    def _encrypt_as_exposed(self, fresh: OpenBaoSession, key: KeyRef) -> None:
+        """Encrypt under the version that a stop left behind, which is the exposed one; else under the newest."""
+        note = self._note(key, _STOP_NOTE, "stop")
+        mount, name = mount_and_name(key)
+        body: dict[str, Any] = {"plaintext": b64encode(_PROBE).decode()}
+        if note:
+            body["key_version"] = int(note[0]) - 1
+        fresh.call("POST", f"{mount}/encrypt/{name}", subject=key, body=body)
 
     # --- contain -------------------------------------------------------------------------------
 
@@ -171,7 +181,7 @@ class OpenBaoTransit:
         """
         requested = self._clock()
         config = self._config(key)
-        note = self._note(key, r"keyquell-stop\.{name}\.to(\d+)\.from(\d+)", "stop")
+        note = self._note(key, _STOP_NOTE, "stop")
         if note and int(note[0]) < config["latest_version"]:
             self._forget(key, "stop")
             note = None

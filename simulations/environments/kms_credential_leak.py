@@ -98,7 +98,7 @@ def _estate(desk: Desk, service: LabUser, key: KeyRef, datasets: tuple[WorkloadD
     return Estate(
         keys=(KeyEntry(ref=key, owner="platform"),),
         datasets=tuple(
-            DatasetEntry(ref=each.ref, key=key, envelope=each.envelope, owner="shop", backup_retention_days=35)
+            DatasetEntry(ref=each.ref, key=key, envelope=each.envelope, owner="shop", backup_retention_days=21)
             for each in datasets
         ),
         credentials=(
