@@ -194,8 +194,9 @@ def _changes(
 
     The label only decides which key is tried first.
     """
-    doubted = _not_on(new, [value for value in values if value.row[2] == str(new)], keys, result)
-    pending = [value for value in values if value.row[2] != str(new)] + doubted
+    label = str(new)
+    doubted = _not_on(new, [value for value in values if value.row[2] == label], keys, result)
+    pending = [value for value in values if value.row[2] != label] + doubted
     answers = move(pending) if pending else []
     stuck = {id(value): answer for value, answer in zip(pending, answers, strict=True) if isinstance(answer, Exception)}
     left = _not_on(new, [value for value in pending if id(value) in stuck], keys, result)
