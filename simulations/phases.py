@@ -26,7 +26,7 @@ from simulations.lab.processes import LabError
 
 RESPONDER, WORKLOAD, ADVERSARY, BYSTANDERS = "responder", "workload", "adversary", "bystanders"
 _POLL_SECONDS = 0.1
-_CALM_REQUESTS = 5
+_CALM_REQUESTS = 8
 _WARM_UP_LIMIT_SECONDS = 45.0
 
 
@@ -167,13 +167,14 @@ def describe(event: Event) -> str:
 def _start(site: Site, name: str, arguments: list[str]) -> None:
     root = str(Path(simulations.__file__).parents[1])
     path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))
-    site.processes.start(name, [sys.executable, "-m", *arguments], environment={"PYTHONPATH": path})
+    environment = {"PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
+    site.processes.start(name, [sys.executable, "-m", *arguments], environment=environment)
 
 
 def _response_ready(site: Site) -> bool:
-    """Does the responder say that it watches and is ready?"""
+    """Does the responder say that it watches?  Containment does not wait for Prefect, so neither does the drill."""
     log = site.directory / f"{RESPONDER}.log"
-    return "Ready." in log.read_text(encoding="utf-8", errors="replace")
+    return "Watching the detectors." in log.read_text(encoding="utf-8", errors="replace")
 
 
 def _closed_after_all(record: SqlRecords) -> bool:

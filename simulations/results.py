@@ -17,8 +17,8 @@ class _Part(BaseModel):
 class ObjectiveResult(_Part):
     """One objective and what was measured.
 
-    Besides the scenario's own there are always two: ``valid`` (did the drill show anything at all?) and ``contained``
-    (true containment, never claimed earlier); these have no metric.
+    Besides the scenario's own there are always two without a metric: ``valid`` (did the drill show anything at all?) and
+    ``true-containment`` (containment is true, and was not claimed earlier).
     """
 
     id: str

@@ -67,7 +67,9 @@ def score(
         doubts.append("the record is empty or does not verify")
     objectives = (
         _standing("valid", "The drill shows what it set out to show.", "; ".join(doubts)),
-        _standing("contained", "Containment is true, and not claimed earlier.", _containment_fault(timings, adversary)),
+        _standing(
+            "true-containment", "Containment is true, and not claimed earlier.", _containment_fault(timings, adversary)
+        ),
         *(_judge(objective, measured[objective.metric]) for objective in scenario.objectives),
     )
     return DrillResult(

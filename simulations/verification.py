@@ -85,7 +85,12 @@ def _findings(
         stored = _stored(environment, dataset)
         for object_id in object_ids(dataset.objects):
             opener = _Opener(adapters, new=new, old=dataset.key)
-            content = _read(dataset, object_id, stored.get(object_id, b""), opener)
+            content = _read(
+                dataset,
+                object_id,
+                stored.get(table.row_of(object_id) if dataset.ref.scheme == "postgres" else object_id, b""),
+                opener,
+            )
             history = known.get((str(dataset.ref), object_id), History())
             yield holds(seed, str(dataset.ref), object_id, content, history), opener.used_old
     if environment.signer is not None:
@@ -128,7 +133,7 @@ def _read(dataset: WorkloadDataset, object_id: str, stored: bytes, opener: _Open
     try:
         if dataset.envelope == "esdk":
             return read_esdk(stored, unwrap=opener)[0]
-        return read_tink(stored, row_id=object_id, unwrap=opener)
+        return read_tink(stored, row_id=table.row_of(object_id), unwrap=opener)
     except KeyquellError:
         return b""
 

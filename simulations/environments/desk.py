@@ -22,6 +22,7 @@ from playbooks.exposures import Fingerprint
 from simulations.adapters import Adapters
 from simulations.bystanders import BystanderConfig
 from simulations.environments import Site
+from simulations.environments.table import row_of
 from simulations.journals import AdversaryConfig, WorkloadConfig, WorkloadDataset
 from simulations.seed import object_ids, plaintext
 
@@ -114,7 +115,7 @@ class Desk:
             "estate": "estate.yaml",
             "connections": {name: dict(options) for name, options in connections.items()},
             "detectors": [dict(detector) for detector in detectors],
-            "messengers": [{"type": "file", "folder": str(self.response / "outbox")}],
+            "messengers": [{"type": "file", "root": str(self.response / "outbox")}],
             "exercise": {"scenario": self.site.scenario.name},
         }
         (self.response / "outbox").mkdir()
@@ -155,7 +156,8 @@ def seed_datasets(site: Site, datasets: Sequence[WorkloadDataset], connections: 
 
             def write(object_id: str, dataset: WorkloadDataset = dataset, store: Any = store) -> None:
                 content = plaintext(site.seed, str(dataset.ref), object_id)
-                store.write(dataset.ref, object_id, content, key=dataset.key, keys=adapters.keys)
+                name = row_of(object_id) if dataset.ref.scheme == "postgres" else object_id
+                store.write(dataset.ref, name, content, key=dataset.key, keys=adapters.keys)
 
             with ThreadPoolExecutor(4) as pool:
                 list(pool.map(write, object_ids(dataset.objects)))

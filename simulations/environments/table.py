@@ -17,9 +17,9 @@ DATASET = f"postgres:{CONNECTION}/{TABLE}.{COLUMN}"
 
 
 def create_table(server: PostgresServer) -> None:
-    """Make the table, empty.  Its key is text: a value's associated data is the key as the service writes it."""
+    """Make the table, empty."""
     with server.connect() as connection:
-        connection.execute("CREATE TABLE public.orders (id text PRIMARY KEY, card bytea, card_key text)")
+        connection.execute("CREATE TABLE public.orders (id bigint PRIMARY KEY, card bytea, card_key text)")
 
 
 def create_login(server: PostgresServer, name: str, folder: Path, *, privileges: str) -> Path:
@@ -52,6 +52,11 @@ def stored_values(connection_options: Mapping[str, Any], limit: int | None = Non
     with psycopg.connect(dsn, connect_timeout=2) as connection:
         rows = connection.execute("SELECT id, card FROM public.orders ORDER BY id LIMIT %s", (limit,)).fetchall()
     return [(str(row[0]), bytes(row[1])) for row in rows]
+
+
+def row_of(object_id: str) -> str:
+    """The key of the row that holds an object, as text."""
+    return str(int(object_id))
 
 
 def associated_data(row: str) -> bytes:

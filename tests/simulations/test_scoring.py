@@ -122,7 +122,7 @@ def test_a_claim_before_the_last_success_is_false_containment() -> None:
     result = scored(attempts=tries("+++++++-----"), events=full_record(contained=6.0))
     assert not result.passed
     assert result.valid
-    assert "false containment" in note_of(result, "contained")
+    assert "false containment" in note_of(result, "true-containment")
     assert "1.1" in note_of(result, "honest")
 
 
@@ -131,14 +131,14 @@ def test_a_backend_that_lies_is_not_contained() -> None:
     result = scored(attempts=tries("+" * 12))
     assert result.timings.contained_true_at is None
     assert not result.passed
-    assert "false containment" in note_of(result, "contained")
+    assert "false containment" in note_of(result, "true-containment")
 
 
 def test_no_claim_and_no_stop_is_not_contained() -> None:
     """Honest failure is failure, but of another kind."""
     result = scored(attempts=tries("+" * 12), events=chain((2.0, EventKind.INCIDENT_OPENED)))
     assert not result.passed
-    assert note_of(result, "contained").startswith("not contained")
+    assert note_of(result, "true-containment").startswith("not contained")
 
 
 CENSORED = {
