@@ -9,7 +9,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from console.report import sections
-from console.report.timeline import Moment, draw, since
+from console.report.timeline import Moment, draw, exactly
 from console.report.verdict import Verdict, drill_verdict, incident_verdict
 from integrations.records.export import read_export
 from playbooks.incident import Incident
@@ -53,9 +53,7 @@ def render_report(
         zero=rfc3339(zero) if zero else "",
         zero_name="the leak" if result and result.timings.leaked_at else "detection",
         picture=draw(moments, events, attempts, requests, plan=plan, zero=zero) if zero else None,
-        moments=[(since(round((each.at - zero).total_seconds(), 3)), each) for each in _ordered(moments)]
-        if zero
-        else [],
+        moments=[(exactly((each.at - zero).total_seconds()), each) for each in _ordered(moments)] if zero else [],
         figures=sections.drill_figures(result) if result else sections.incident_figures(timings),
         objectives=[(each, sections.measured(each)) for each in result.objectives] if result else [],
         phases=sections.step_rows(incident, zero) if incident and zero else [],

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from console.report.timeline import Moment, since
+from console.report.timeline import Moment, exactly, phase_name, since
 from playbooks.errors import RecordError
 from playbooks.event_bodies import ApprovalDenied, ApprovalGiven, read_body
 from playbooks.incident import Incident
@@ -54,7 +54,7 @@ def moments(result: DrillResult | None, timings: Timings) -> list[Moment]:
         named += [
             (result.timings.leaked_at, "leaked", "bad"),
             (result.timings.first_abuse_at, "first abuse", "bad"),
-            (result.timings.contained_true_at, "attacker's last success", "bad"),
+            (result.adversary.last_success_at, "attacker's last success", "bad"),
         ]
     named += [
         (timings.detected_at, "detected", "plain"),
@@ -125,7 +125,7 @@ def step_rows(incident: Incident, zero: datetime) -> list[tuple[str, list[StepRo
     for phase in Phase:
         rows = [_row(step, incident.steps[step.id], zero) for step in incident.plan.in_phase(phase)]
         if rows:
-            found.append((phase.value.capitalize(), rows))
+            found.append((phase_name(phase), rows))
     return found
 
 
@@ -167,7 +167,7 @@ def _row(step: Step, status: StepStatus, zero: datetime) -> StepRow:
     receipt = status.receipt
 
     def at(moment: datetime | None) -> str:
-        return "" if moment is None else since(round((moment - zero).total_seconds(), 3))
+        return "" if moment is None else exactly((moment - zero).total_seconds())
 
     requested = receipt.requested_at if receipt else status.since
     accepted = receipt.accepted_at if receipt else None

@@ -226,7 +226,7 @@ def _phases(picture: Picture, spans: Sequence[_Span], plan: Plan | None, scale: 
             title = f"{step}{again}: {result}, {(end - start).total_seconds():.3f} s"
             marks.append(Mark(x, y + 7 + row * (_BAR + _GAP), width, _BAR, f"step-{_tone(result)}", title))
         picture.marks += marks
-        y = _lane(picture, phase.value.capitalize(), y, max(14 + len(ends) * (_BAR + _GAP) - _GAP, 24))
+        y = _lane(picture, phase_name(phase), y, max(14 + len(ends) * (_BAR + _GAP) - _GAP, 24))
     return y
 
 
@@ -259,3 +259,14 @@ def since(seconds: float) -> str:
     if size < 7200:
         return f"{sign}{size / 60:.3g} min"
     return f"{sign}{size / 3600:.3g} h" if size < 172800 else f"{sign}{size / 86400:.3g} d"
+
+
+def exactly(seconds: float) -> str:
+    """A signed time to the millisecond, or to the second when it is hours away."""
+    sign, size = ("−" if seconds < 0 else "+"), abs(seconds)
+    return f"{sign}{size:.3f} s" if size < 3600 else f"{sign}{timedelta(seconds=round(size))}"
+
+
+def phase_name(phase: Phase) -> str:
+    """A phase as a heading."""
+    return "Re-encrypt" if phase is Phase.REENCRYPT else phase.value.capitalize()
