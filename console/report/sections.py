@@ -18,6 +18,9 @@ from playbooks.timings import Timings
 from simulations.results import DrillResult, ObjectiveResult
 
 
+_PROVABLE = (Phase.CONTAIN, Phase.RENEW, Phase.REENCRYPT, Phase.REVOKE, Phase.VERIFY)
+
+
 @dataclass(frozen=True, slots=True)
 class Figure:
     """One number in large type."""
@@ -199,7 +202,7 @@ def _open_points(step: Step, status: StepStatus) -> Iterator[str]:
         yield f"failed: {status.error or status.code}"
     elif status.state in ("pending", "running"):
         yield "not finished when this was written"
-    elif status.state == "done" and status.detail:
+    elif status.state == "done" and status.detail and step.phase in _PROVABLE:
         yield status.detail
     unclear = sum(1 for probe in status.probes if probe.outcome is Outcome.INCONCLUSIVE)
     if unclear:

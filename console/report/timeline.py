@@ -12,7 +12,7 @@ from playbooks.record import Event, EventKind
 from simulations.journals import AdversaryAttempt, WorkloadRequest
 
 WIDTH, LEFT, RIGHT = 1000.0, 92.0, 16.0
-_LABEL_ROW, _LANE, _BAR, _GAP, _LETTER = 17.0, 34.0, 9.0, 3.0, 6.1
+_LABEL_ROW, _LANE, _BAR, _GAP, _LETTER = 17.0, 34.0, 9.0, 3.0, 6.9
 _FAINTEST_BAR = 3.0
 _NICE_SECONDS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 43200, 86400, 604800)
 

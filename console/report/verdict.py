@@ -11,6 +11,10 @@ from playbooks.timings import Timings
 from simulations.results import DrillResult
 
 
+CONTAINMENT = "true-containment"
+"""The standing objective of every drill that decides the verdict."""
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """One sentence, what colours it, and what it still leaves open."""
@@ -23,8 +27,8 @@ class Verdict:
 def drill_verdict(result: DrillResult) -> Verdict:
     """The verdict on a drill; an invalid one proves nothing, whatever it measured."""
     standing = {objective.id: objective for objective in result.objectives}
-    contained, valid = standing["contained"], standing["valid"]
-    missed = [each.sentence for each in result.objectives if not each.passed and each.id not in ("valid", "contained")]
+    contained, valid = standing[CONTAINMENT], standing["valid"]
+    missed = [each.sentence for each in result.objectives if not each.passed and each.id not in ("valid", CONTAINMENT)]
     price = f"{_data(result)}; {_service(result)}."
     if not result.valid:
         return Verdict("bad", f"This drill shows nothing: {valid.note}.", "Its figures must not be used.")

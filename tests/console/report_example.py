@@ -238,7 +238,7 @@ def result(*, contained: bool = True) -> DrillResult:
         passed=contained,
         objectives=(
             _objective("valid", "The drill shows what it set out to show.", ""),
-            _objective("contained", "Containment is true, and not claimed earlier.", fault),
+            _objective("true-containment", "Containment is true, and not claimed earlier.", fault),
             ObjectiveResult(
                 id="detected",
                 sentence="The abuse is noticed within 10 s.",

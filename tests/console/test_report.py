@@ -164,7 +164,7 @@ def test_labels_of_moments_never_overlap() -> None:
     assert picture is not None
     boxes = []
     for flag in picture.flags:
-        width = len(flag.label) * 6.1
+        width = len(flag.label) * 6.9
         left = flag.label_x if flag.anchor == "start" else flag.label_x - width
         assert left >= 0
         assert left + width <= picture.width
