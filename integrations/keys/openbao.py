@@ -117,7 +117,8 @@ class OpenBaoTransit:
         """Encrypt under the version that a stop left behind, which is the exposed one; else under the newest."""
         note = self._note(key, _STOP_NOTE, "stop")
         mount, name = mount_and_name(key)
-        body: dict[str, Any] = {"plaintext": b64encode(_PROBE).decode()}
+        empty_context = b64encode(b"{}").decode()  # needed by derived keys, ignored by the others
+        body: dict[str, Any] = {"plaintext": b64encode(_PROBE).decode(), "context": empty_context}
         if note:
             body["key_version"] = int(note[0]) - 1
         fresh.call("POST", f"{mount}/encrypt/{name}", subject=key, body=body)
@@ -179,8 +180,7 @@ class OpenBaoTransit:
 
         It is already so while the newest version is the one that an earlier stop made and nothing below may encrypt.
         """
-        requested = self._clock()
-        config = self._config(key)
+        requested, config = self._clock(), self._config(key)
         note = self._note(key, _STOP_NOTE, "stop")
         if note and int(note[0]) < config["latest_version"]:
             self._forget(key, "stop")
@@ -215,8 +215,7 @@ class OpenBaoTransit:
 
         Raises IntegrityFailure when a key of that name exists which is not like it: somebody else put it there.
         """
-        requested = self._clock()
-        model = self._config(like)
+        requested, model = self._clock(), self._config(like)
         new = KeyRef(like.scheme, like.connection, f"{like.path}-{marker}")
         wanted = {"type": model["type"], "derived": bool(model.get("derived"))}
         wanted |= {"exportable": False, "allow_plaintext_backup": False}
@@ -235,14 +234,13 @@ class OpenBaoTransit:
         return new, self._receipt(new, "create", requested, changed=False)
 
     def switch(self, *, old: KeyRef, new: KeyRef) -> Receipt:
-        """Nothing to do: transit has no aliases, consumers are told the new name."""
+        """Nothing to do: transit has no aliases."""
         check_connection(new, self._name)
         return self._receipt(old, "switch", self._clock(), changed=False)
 
     def rotate(self, key: KeyRef, *, marker: str) -> Receipt:
         """Make a new version, once for each marker."""
-        requested = self._clock()
-        latest = int(self._config(key)["latest_version"])
+        requested, latest = self._clock(), int(self._config(key)["latest_version"])
         note = self._note(key, rf"keyquell-rotate\.{{name}}\.{re.escape(marker)}\.from(\d+)", "rotate")
         if note and latest > int(note[0]):
             return self._receipt(key, "rotate", requested, changed=False)
@@ -296,8 +294,7 @@ class OpenBaoTransit:
 
     def raise_min_decryption(self, key: KeyRef, *, version: int) -> Receipt:
         """Refuse all ciphertext older than ``version``.  Only when the census is clear: rewrap of it fails then too."""
-        requested = self._clock()
-        current = int(self._config(key)["min_decryption_version"])
+        requested, current = self._clock(), int(self._config(key)["min_decryption_version"])
         if current >= version:
             return self._receipt(key, "raise-min-decryption", requested, changed=False)
         answer = self._keys("POST", key, "/config", {"min_decryption_version": version})

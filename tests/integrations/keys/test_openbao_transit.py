@@ -68,6 +68,8 @@ def test_a_derived_key_binds_its_context(openbao: OpenBaoServer, transit: OpenBa
     assert all(isinstance(answer, IntegrityFailure) for answer in transit.unwrap(key, elsewhere))
     new, _ = transit.create(like=key, marker="step-1")
     assert transit.unwrap(new, transit.rewrap(moved, old=key, new=new)) == SECRETS
+    for operation in ("encrypt", "decrypt"):
+        assert transit.probe(key, operation=operation, expected="worked").as_expected
 
 
 def test_a_partial_rewrap_failure_behind_http_200_is_seen(transit: OpenBaoTransit, key: KeyRef) -> None:
@@ -110,6 +112,17 @@ def test_stopping_encryption_refuses_the_old_version(
     assert config["min_encryption_version"] == 2
     transit.resume_encryption(key, undo=second.undo)
     assert transit.stop_encryption(key).changed, "after a false alarm a new stop stops again"
+
+
+def test_after_a_stop_the_exposed_version_refuses_to_encrypt(transit: OpenBaoTransit, key: KeyRef) -> None:
+    """The probe asks for the exposed version by number; decryption still works."""
+    transit.stop_encryption(key)
+    refused = transit.probe(key, operation="encrypt", expected="refused")
+    assert (refused.outcome, refused.code) == (
+        Outcome.REFUSED,
+        "requested version for encryption is less than the minimum",
+    )
+    assert transit.probe(key, operation="decrypt", expected="worked").as_expected
 
 
 def test_a_stop_that_was_interrupted_is_finished(openbao: OpenBaoServer, transit: OpenBaoTransit, key: KeyRef) -> None:
