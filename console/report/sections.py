@@ -17,7 +17,6 @@ from playbooks.step_status import StepStatus
 from playbooks.timings import Timings
 from simulations.results import DrillResult, ObjectiveResult
 
-
 _PROVABLE = (Phase.CONTAIN, Phase.RENEW, Phase.REENCRYPT, Phase.REVOKE, Phase.VERIFY)
 
 

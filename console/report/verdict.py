@@ -10,7 +10,6 @@ from playbooks.incident import Incident
 from playbooks.timings import Timings
 from simulations.results import DrillResult
 
-
 CONTAINMENT = "true-containment"
 """The standing objective of every drill that decides the verdict."""
 
