@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from playbooks.estate import CertificateEntry, ConsumerEntry, CredentialEntry, DatasetEntry, Estate, KeyEntry
 from playbooks.exposures import Exposure
-from playbooks.refs import Ref
+from playbooks.refs import KeyRef, Ref
 
 Node = Ref | str
 Entry = KeyEntry | DatasetEntry | CertificateEntry | CredentialEntry | ConsumerEntry
@@ -46,6 +46,11 @@ class BlastRadius(BaseModel):
     credentials: tuple[Reached, ...] = ()
     consumers: tuple[Reached, ...] = ()
     unknown: tuple[str, ...] = ()
+
+    @property
+    def key_refs(self) -> tuple[KeyRef, ...]:
+        """The keys within reach, as references."""
+        return tuple(KeyRef.parse(each.name) for each in self.keys)
 
 
 class Graph:

@@ -36,10 +36,14 @@ def draft_policy(plan: Drafting, exposure: Exposure) -> None:
     """Draft the response to a right that is too wide: narrow it on the key, then renew what it reached."""
     key = KeyRef.parse(exposure.target)
     revoke_grants(plan, key, price="Services that live on grants stop until they are granted again by hand.")
-    contained = moves.contain_key(
-        plan, key, moves=_key_moves(plan), why="Until the policy is narrowed, only the recovery identity may decrypt."
-    )
     via = plan.lookup.credentials.get(exposure.via)
+    contained = moves.contain_key(
+        plan,
+        key,
+        moves=_key_moves(plan),
+        why="Until the policy is narrowed, only the recovery identity may decrypt.",
+        secret=via.secret if via else "",
+    )
     cuts = [moves.cut(plan, via, why="The too wide right was used through this credential.")] if via else []
     plan.residual.append(f"What was opened under {key} through the too wide right stays known to whoever used it.")
     recover(plan, [key], cuts=cuts, contained={key: contained}, secret=via.secret if via else "")
@@ -108,6 +112,7 @@ def _contain(plan: Drafting, key: KeyRef, entry: CredentialEntry) -> Mark | None
         key,
         moves=_key_moves(plan),
         why="The attacker may have made other ways to the key; the quarantine closes them all.",
+        secret=entry.secret,
     )
 
 

@@ -53,6 +53,13 @@ class Draft:
     price: str = ""
     needs: tuple[Mark, ...] = ()
     unavailable: str = ""
+    early: bool = False
+    """Runs right after containment, whatever its phase."""
+
+    @property
+    def rank(self) -> float:
+        """Its place in the plan: by phase, or between containment and renewal."""
+        return 0.5 if self.early else _ORDER[self.phase]
 
 
 class Drafting:
@@ -108,7 +115,7 @@ class Drafting:
 
     def steps(self) -> tuple[Step, ...]:
         """Number the drafts within their phases, in order, and resolve marks to ids."""
-        ordered = sorted(self._drafts.items(), key=lambda item: _ORDER[item[1].phase])
+        ordered = sorted(self._drafts.items(), key=lambda item: item[1].rank)
         ids: dict[Mark, str] = {}
         counts: dict[Phase, int] = {}
         for mark, draft in ordered:
@@ -163,6 +170,6 @@ class Drafting:
         first, second = self._drafts.get(need), self._drafts[mark]
         if first is None:
             return False
-        if first.phase is not second.phase:
-            return _ORDER[first.phase] < _ORDER[second.phase]
+        if first.rank != second.rank:
+            return first.rank < second.rank
         return order.index(need) < order.index(mark)

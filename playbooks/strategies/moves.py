@@ -59,12 +59,15 @@ def cut(plan: Drafting, entry: CredentialEntry, *, why: str) -> Mark:
     return done
 
 
-def contain_key(plan: Drafting, key: KeyRef, *, moves: Sequence[ContainmentMove], why: str) -> Mark | None:
+def contain_key(
+    plan: Drafting, key: KeyRef, *, moves: Sequence[ContainmentMove], why: str, secret: str = ""
+) -> Mark | None:
     """Draft the first move of the list that the backend permits; what it does not permit is drafted as unavailable.
 
-    Disabling a key under which data has still to be read is left to ``disable_after``; returns None then, and when
-    nothing on the list is possible.
+    ``secret`` refers to the identity that a quarantine must be shown to refuse.  Disabling a key under which data has
+    still to be read is left to ``disable_after``.  Returns None then, and when nothing on the list is possible.
     """
+    limits: dict[str, JsonValue | Output] = {"allow": list(plan.playbook.options.allow), "secret": secret}
     for move in moves:
         if move is ContainmentMove.CUT_CREDENTIAL:
             continue
@@ -78,7 +81,9 @@ def contain_key(plan: Drafting, key: KeyRef, *, moves: Sequence[ContainmentMove]
                 action,
                 str(key),
                 why=why,
-                inputs=_allow(plan) if action is Action.QUARANTINE_KEY else {},
+                inputs={"allow": list(plan.playbook.options.allow), "secret": secret}
+                if action is Action.QUARANTINE_KEY
+                else {},
                 undo=action,
                 price=_price(plan, key, move),
                 unavailable=reason,
@@ -87,10 +92,6 @@ def contain_key(plan: Drafting, key: KeyRef, *, moves: Sequence[ContainmentMove]
         if not reason:
             return mark
     return None
-
-
-def _allow(plan: Drafting) -> dict[str, JsonValue | Output]:
-    return {"allow": list(plan.playbook.options.allow)}
 
 
 def _price(plan: Drafting, key: KeyRef, move: ContainmentMove) -> str:
@@ -296,6 +297,7 @@ def check_consumers(plan: Drafting, keys: Sequence[KeyRef], *, after: Sequence[M
                 consumer.name,
                 why="Restored means that the service itself says so.",
                 needs=tuple(mark for mark in after if _concerns(plan, mark, consumer.name)),
+                unavailable="" if consumer.channel else f"{consumer.name} has no channel: ask its owner",
             )
         )
         for consumer in plan.estate.consumers

@@ -53,15 +53,18 @@ def _stop(plan: Drafting, key: KeyRef) -> Mark | None:
 
 
 def _publish_cutoff(plan: Drafting, key: KeyRef, *, after: list[Mark]) -> Mark:
+    told = [consumer.name for consumer in plan.lookup.consumers(key) if consumer.channel]
     return plan.add(
         Draft(
             Phase.REVOKE,
             Action.PUBLISH_CUTOFF,
             str(key),
             why="A certificate's revocation alone does not reach everybody; the cut-off time says what not to believe.",
-            inputs={"consumers": [consumer.name for consumer in plan.lookup.consumers(key)]},
+            inputs={"consumers": list(told)},
             price="Signatures made after the cut-off time are refused, also genuine ones until signed again.",
             needs=tuple(after),
+            unavailable="" if told else "no relying party has a channel: tell them by hand",
+            early=True,
         )
     )
 
@@ -77,6 +80,7 @@ def _revoke_certificates(plan: Drafting, key: KeyRef, *, after: list[Mark]) -> l
                 reversibility=Reversibility.IRREVERSIBLE,
                 price=f"{entry.subject or entry.ref} is untrusted for good.",
                 needs=tuple(after),
+                early=True,
             )
         )
         for entry in plan.lookup.certificates.get(key, [])
@@ -92,7 +96,7 @@ def _issue_certificates(plan: Drafting, key: KeyRef, new: Output) -> Output | No
                 Action.ISSUE_CERTIFICATE,
                 str(entry.ref),
                 why="The new key needs the name that the old one had.",
-                inputs={"new_key": new},
+                inputs={"new_key": new, "subject": entry.subject},
             )
         )
         for entry in plan.lookup.certificates.get(key, [])
@@ -101,6 +105,7 @@ def _issue_certificates(plan: Drafting, key: KeyRef, new: Output) -> Output | No
 
 
 def _resign(plan: Drafting, key: KeyRef, new: Output, certificate: Output | None, *, after: list[Mark]) -> list[Mark]:
+    signers = {entry.consumer for entry in plan.lookup.users.get(key, [])}
     return [
         plan.add(
             Draft(
@@ -111,10 +116,11 @@ def _resign(plan: Drafting, key: KeyRef, new: Output, certificate: Output | None
                 inputs={
                     "old_key": str(key),
                     "new_key": new,
-                    **({"certificate": certificate} if certificate else {"certificate": ""}),
+                    **({"certificate": certificate} if certificate else {}),
                 },
                 needs=tuple(after),
             )
         )
         for consumer in plan.lookup.consumers(key)
+        if consumer.name in signers
     ]

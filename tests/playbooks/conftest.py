@@ -12,8 +12,8 @@ from playbooks.estate import Estate
 from playbooks.exposures import Exposure, ExposureKind
 from playbooks.keys import Capability, KeyFacts, KeyState
 from playbooks.planner import make_plan
-from playbooks.playbook import catalog, choose
 from playbooks.plans import Plan
+from playbooks.playbook import catalog, choose
 from playbooks.refs import KeyRef
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)

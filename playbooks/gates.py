@@ -1,0 +1,127 @@
+"""Who has agreed to exactly this plan, and whether an old key may be retired yet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from playbooks.errors import RetirementBlocked
+from playbooks.estate import DatasetEntry
+from playbooks.plans import Plan, Step
+from playbooks.receipts import Census
+
+
+class Approval(BaseModel):
+    """A person's yes to a plan, bound to its digest; ``method`` says by which interface it came."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    approver: str = Field(min_length=1)
+    digest: str = Field(pattern="^[0-9a-f]{64}$")
+    method: str
+    at: AwareDatetime
+
+
+class Decision(Protocol):
+    """A yes or a no of a person to a plan's digest."""
+
+    @property
+    def approver(self) -> str: ...
+    @property
+    def digest(self) -> str: ...
+
+
+def satisfied(
+    step: Step,
+    plan: Plan,
+    approvals: Iterable[Decision],
+    *,
+    requested_by: str,
+    denied: Iterable[Decision] = (),
+) -> tuple[bool, str]:
+    """May the step run, and if not, why.
+
+    Counts distinct people who approved this plan's digest; the requester never counts, however the name is written.
+    One denial of this digest stops every step that needs anybody.  Pre-approved steps need nobody, so that a denial
+    of the rest does not hold up containment.
+    """
+    if step.unavailable:
+        return False, f"it cannot be made: {step.unavailable}"
+    needed = step.gate.people
+    if needed == 0:
+        return True, "the playbook approved it beforehand"
+    refusals = sorted({_person(each.approver) for each in denied if each.digest == plan.digest})
+    if refusals:
+        return False, f"{', '.join(refusals)} said no to this plan"
+    people = {_person(each.approver) for each in approvals if each.digest == plan.digest}
+    people -= {_person(requested_by), ""}
+    if len(people) >= needed:
+        return True, f"approved by {', '.join(sorted(people))}"
+    missing = needed - len(people)
+    who = "another person" if missing == 1 else f"{missing} people"
+    return False, f"it waits for {who} other than the requester to approve plan {plan.digest[:12]}"
+
+
+def _person(name: str) -> str:
+    """One person, one name: case and space around it do not make another."""
+    return name.strip().casefold()
+
+
+def retirement_allowed(
+    *,
+    censuses: Mapping[str, Census],
+    datasets: Sequence[DatasetEntry],
+    now: datetime,
+    migrated_at: datetime | None,
+    window_days: int = 0,
+    override: str = "",
+) -> None:
+    """Return when the old key may be ended; raise RetirementBlocked naming every reason when it may not.
+
+    ``datasets`` are those under the old key, ``censuses`` their latest by URI, ``migrated_at`` when the last object
+    had left the key.  ``window_days`` is the backend's own delay (0: at once); it counts towards the backups'
+    retention.  An ``override`` is the reason of an approved and recorded exception; it never covers objects that are
+    still under the old key, because those would be lost.
+    """
+    held = [reason for dataset in datasets for reason in _under_old(dataset, censuses.get(str(dataset.ref)))]
+    backups = [
+        reason
+        for dataset in datasets
+        for reason in _in_backups(dataset, now=now, migrated_at=migrated_at, window_days=window_days)
+    ]
+    if not override.strip():
+        held += backups
+    if held:
+        raise RetirementBlocked(
+            f"the old key must stay: {'; '.join(held)}.",
+            hint="Move what is left and take the census again, or wait for the backups to age out.",
+        )
+
+
+def _under_old(dataset: DatasetEntry, census: Census | None) -> Iterable[str]:
+    if census is None:
+        yield f"no census of {dataset.ref} was taken"
+    elif not census.clear:
+        left = max(census.objects - census.on_new, census.on_old)
+        yield f"{left} of {census.objects} objects of {dataset.ref} are not shown to be under the new key"
+
+
+def _in_backups(
+    dataset: DatasetEntry, *, now: datetime, migrated_at: datetime | None, window_days: int
+) -> Iterable[str]:
+    kept = dataset.backup_retention_days
+    if kept is None:
+        yield f"how long backups of {dataset.ref} are kept is not known"
+        return
+    if kept == 0:
+        return
+    if migrated_at is None:
+        yield f"{dataset.ref} has not been moved yet"
+        return
+    until = migrated_at + timedelta(days=kept)
+    if now + timedelta(days=window_days) < until:
+        ends = f"{until:%Y-%m-%d}"
+        yield f"backups of {dataset.ref} may need it until {ends}"
