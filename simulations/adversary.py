@@ -41,11 +41,12 @@ class OrderedLines:
             self._begun.add(at)
             return at
 
-    def end(self, line: AdversaryAttempt) -> None:
-        """Take the line of a try that ``begin`` began, and write what may be written now."""
+    def end(self, at: datetime, line: AdversaryAttempt | None) -> None:
+        """Take the line of the try that began at ``at`` (None: it does not count) and write what may be written."""
         with self._lock:
-            self._begun.discard(line.at)
-            heapq.heappush(self._ended, (line.at, line.detail, line))
+            self._begun.discard(at)
+            if line is not None:
+                heapq.heappush(self._ended, (at, line.detail, line))
             while self._ended and (not self._begun or self._ended[0][0] < min(self._begun)):
                 self._journal.write(heapq.heappop(self._ended)[2])
 
@@ -64,7 +65,7 @@ class Adversary:
     def run(self) -> None:
         """Warm up, wait for the loot, attack until stopped."""
         for lane in self._lanes:
-            lane.warm()
+            lane.ready()
         try:
             while not self._config.loot.exists():
                 if self._stop.wait(_POLL_SECONDS):
@@ -89,10 +90,13 @@ class Adversary:
         interval = len(self._lanes) / self._config.rate_per_second
         due = time.monotonic() + offset / self._config.rate_per_second
         while not self._stop.wait(max(0.0, due - time.monotonic())):
+            due = max(due + interval, time.monotonic() - interval)
+            if not lane.ready():
+                continue
             at = lines.begin()
             finding = lane.attempt()
-            lines.end(self._line(at, finding))
-            due = max(due + interval, time.monotonic() - interval)
+            ended_with_us = self._stop.is_set() and finding.code == "process-died"
+            lines.end(at, None if ended_with_us else self._line(at, finding))
 
     def _line(self, at: datetime, finding: Finding) -> AdversaryAttempt:
         return AdversaryAttempt(

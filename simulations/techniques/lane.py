@@ -1,7 +1,8 @@
 """One lane of an attack in its own process: it holds a connection, tries when told to, and can be ended when it hangs.
 
 PKCS#11 calls cannot be interrupted, so every lane runs behind a watchdog: no answer in time is the code ``timeout``,
-which is no refusal, and the next try starts in a new process.
+which is no refusal, and the next try starts in a new process.  Processes are forked from a server that has imported the
+technique and nothing else, so a new one costs milliseconds and inherits no session of an HSM.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ TECHNIQUES = {
     "pkcs11-sign-forgery": "simulations.techniques.pkcs11_sign_forgery:Pkcs11SignForgery",
 }
 """Technique name → ``module:Class``, imported only where it is used."""
+
+_START_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,24 +67,30 @@ class Lane:
         self._process: multiprocessing.process.BaseProcess | None = None
         self._pipe: Connection | None = None
 
-    def warm(self) -> None:
-        """Start the process if there is none, so that the first try finds it ready."""
+    def ready(self) -> bool:
+        """Start the process if there is none, and wait until it can try; False when it cannot be started."""
         if self._process is not None and self._process.is_alive():
-            return
-        context = multiprocessing.get_context("spawn")
-        ours, theirs = context.Pipe()
-        self._process = context.Process(
-            target=_serve, args=(theirs, self._config.model_dump_json(), self.name), daemon=True
-        )
-        self._process.start()
-        theirs.close()
-        self._pipe = ours
+            return True
+        self.end()
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload([TECHNIQUES[self._config.technique].partition(":")[0]])
+        try:
+            ours, theirs = context.Pipe()
+            self._process = context.Process(
+                target=_serve, args=(theirs, self._config.model_dump_json(), self.name), daemon=True
+            )
+            self._process.start()
+            theirs.close()
+            self._pipe = ours
+            return ours.poll(_START_SECONDS) and ours.recv() == "ready"
+        except (EOFError, OSError):
+            self.end()
+            return False
 
     def attempt(self) -> Finding:
-        """Make one try; never raises and never takes longer than the timeout (plus a process start)."""
-        self.warm()
+        """Make one try; never raises and never takes longer than the timeout.  ``ready`` comes before it."""
         if self._pipe is None:
-            return Finding(False, "no-process", self.name)
+            return Finding(False, "process-died", self.name)
         try:
             self._pipe.send("try")
             if not self._pipe.poll(self._timeout_seconds):
@@ -107,10 +116,12 @@ class Lane:
 
 
 def _serve(pipe: Connection, config_json: str, lane: str) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGTERM):  # the adversary itself ends its lanes, by closing the pipe
+        signal.signal(number, signal.SIG_IGN)
     config = AdversaryConfig.model_validate_json(config_json)
     kind = find_technique(config.technique)
     technique: Technique | None = None
+    pipe.send("ready")
     while True:
         try:
             pipe.recv()
