@@ -32,7 +32,7 @@ from integrations.vendors.pkcs11_client import (
 )
 from integrations.vendors.pkcs11_csr import certification_request
 from integrations.vendors.pkcs11_pins import UserPin, evict
-from playbooks.errors import BackendError, IntegrityFailure, InvalidInput, Unavailable
+from playbooks.errors import BackendError, InvalidInput, Unavailable
 from playbooks.keys import Capability, KeyFacts, KeyState
 from playbooks.ports import Clock, Undo, WrappedKey
 from playbooks.receipts import Outcome, ProbeResult, Receipt
@@ -218,20 +218,18 @@ class Pkcs11Token:
         self, key: KeyRef, data_keys: Sequence[bytes], *, contexts: Sequence[Mapping[str, str]]
     ) -> list[WrappedKey | Exception]:
         """Wrap data keys; the format is in ``pkcs11_wrapping``."""
-        pairs = [[data_key, _canonical(context)] for data_key, context in zip(data_keys, contexts, strict=True)]
-        answers = self._batches(key, "wrap", pairs, label=key.path)
+        answers = self._batches(key, "wrap", data_keys, contexts, label=key.path)
         return _wrapped(answers, contexts)
 
     def unwrap(self, key: KeyRef, wrapped: Sequence[WrappedKey]) -> list[bytes | Exception]:
         """Unwrap data keys; IntegrityFailure stands for a blob, context or key that do not belong together."""
-        pairs = [[item.blob, _canonical(item.context)] for item in wrapped]
-        return list(self._batches(key, "unwrap", pairs, label=key.path))
+        blobs, contexts = [item.blob for item in wrapped], [item.context for item in wrapped]
+        return self._batches(key, "unwrap", blobs, contexts, label=key.path)
 
     def rewrap(self, wrapped: Sequence[WrappedKey], *, old: KeyRef, new: KeyRef) -> list[WrappedKey | Exception]:
         """Move data keys to another key of this token; their plaintext stays in the worker process."""
-        pairs = [[item.blob, _canonical(item.context)] for item in wrapped]
-        answers = self._batches(old, "rewrap", pairs, old=old.path, new=new.path)
-        return _wrapped(answers, [item.context for item in wrapped])
+        blobs, contexts = [item.blob for item in wrapped], [item.context for item in wrapped]
+        return _wrapped(self._batches(old, "rewrap", blobs, contexts, old=old.path, new=new.path), contexts)
 
     # --- Signs ---------------------------------------------------------------------------------------
 
@@ -314,22 +312,29 @@ class Pkcs11Token:
                 hint="Destroy the key instead.",
             )
 
-    def _batches(self, key: KeyRef, call: str, pairs: list[list[bytes]], **arguments: Any) -> list[Any]:
-        found: list[Any] = []
-        for start in range(0, len(pairs), _BATCH):
-            items = pairs[start : start + _BATCH]
+    def _batches(
+        self,
+        key: KeyRef,
+        call: str,
+        items: Sequence[bytes],
+        contexts: Sequence[Mapping[str, str]],
+        **arguments: str,
+    ) -> list[bytes | Exception]:
+        found: list[bytes | Exception] = []
+        bound = [_canonical(context) for context in contexts]
+        for start in range(0, len(items), _BATCH):
+            part = slice(start, start + _BATCH)
+            batch = {"items": list(items[part]), "contexts": bound[part]}
             try:
-                answers = self._call(key, call, items=items, seconds=GENERATE_SECONDS, **arguments)
+                answers = self._call(key, call, seconds=GENERATE_SECONDS, **batch, **arguments)
             except BackendError as error:
-                found += [error] * len(items)
+                found += [error] * len(batch["items"])
             else:
-                found += [self._opened(answer, key, call) for answer in answers]
+                found += [
+                    translated(answer, str(key), call) if isinstance(answer, WorkerError) else answer
+                    for answer in answers
+                ]
         return found
-
-    def _opened(self, answer: Mapping[str, Any], key: KeyRef, call: str) -> Any:
-        if "ok" in answer:
-            return answer["ok"]
-        return translated(WorkerError(answer["error"], ""), str(key), call)
 
     def _receipt(
         self,
@@ -375,8 +380,10 @@ def _canonical(context: Mapping[str, str]) -> bytes:
     return orjson.dumps(dict(context), option=orjson.OPT_SORT_KEYS) if context else b""
 
 
-def _wrapped(answers: Sequence[Any], contexts: Sequence[Mapping[str, str]]) -> list[WrappedKey | Exception]:
+def _wrapped(
+    answers: Sequence[bytes | Exception], contexts: Sequence[Mapping[str, str]]
+) -> list[WrappedKey | Exception]:
     return [
-        WrappedKey(answer, dict(context)) if isinstance(answer, bytes) else cast("IntegrityFailure", answer)
+        WrappedKey(answer, dict(context)) if isinstance(answer, bytes) else answer
         for answer, context in zip(answers, contexts, strict=True)
     ]

@@ -6,13 +6,7 @@ has never been logged in, which is what a probe needs.
 
 from __future__ import annotations
 
-import os
-import select
-import struct
-import subprocess
-import sys
 import threading
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -20,7 +14,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from integrations.secrets import read_secret
-from integrations.vendors.pkcs11_worker import pack, unpack
+from integrations.vendors.pkcs11_processes import Worker, WorkerError, start_template
 from playbooks.errors import (
     BackendError,
     IntegrityFailure,
@@ -105,77 +99,6 @@ class Pkcs11Options(BaseModel):
         return found.model_copy(update={"token": found.token or name})
 
 
-class WorkerError(Exception):
-    """A worker answered with an error; ``code`` is the CKR_ name."""
-
-    def __init__(self, code: str, detail: str) -> None:
-        super().__init__(code or detail)
-        self.code = code
-        self.detail = detail
-
-
-class Worker:
-    """One worker process; not shared between threads (Connection holds a lock)."""
-
-    def __init__(self, environment: Mapping[str, str]) -> None:
-        source = str(Path(__file__).resolve().parents[2])
-        path = os.pathsep.join(filter(None, (source, os.environ.get("PYTHONPATH", ""))))
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "integrations.vendors.pkcs11_worker"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            bufsize=0,
-            env={**os.environ, **environment, "PYTHONPATH": path},
-        )
-
-    def call(self, name: str, arguments: Mapping[str, Any], *, seconds: float) -> Any:
-        """One call; ends the process and raises Unreachable when it takes longer or the process dies."""
-        deadline = time.monotonic() + seconds
-        try:
-            self._send(pack({"call": name, "args": dict(arguments)}), deadline)
-            size = struct.unpack(">I", self._receive(4, deadline))[0]
-            answer = unpack(self._receive(size, deadline))
-        except TimeoutError as error:
-            self.end()
-            raise Unreachable(f"the HSM did not answer {name} within {seconds:g} s", code="TIMEOUT") from error
-        except (EOFError, BrokenPipeError) as error:
-            self.end()
-            raise Unreachable(f"the HSM module ended its process during {name}", code="CRASHED") from error
-        if "ok" in answer:
-            return answer["ok"]
-        raise WorkerError(str(answer["error"]), str(answer.get("detail", "")))
-
-    def end(self) -> None:
-        """End the process at once."""
-        self.process.kill()
-        self.process.wait()
-        for pipe in (self.process.stdin, self.process.stdout):
-            if pipe is not None:
-                pipe.close()
-
-    def _send(self, frame: bytes, deadline: float) -> None:
-        assert self.process.stdin is not None  # noqa: S101 - Popen was given pipes
-        descriptor, view = self.process.stdin.fileno(), memoryview(frame)
-        os.set_blocking(descriptor, False)
-        while view:
-            if not select.select([], [descriptor], [], max(0.0, deadline - time.monotonic()))[1]:
-                raise TimeoutError
-            view = view[os.write(descriptor, view) :]
-
-    def _receive(self, size: int, deadline: float) -> bytes:
-        assert self.process.stdout is not None  # noqa: S101 - Popen was given pipes
-        descriptor, received = self.process.stdout.fileno(), bytearray()
-        while len(received) < size:
-            if not select.select([descriptor], [], [], max(0.0, deadline - time.monotonic()))[0]:
-                raise TimeoutError
-            chunk = os.read(descriptor, min(size - len(received), 1 << 20))
-            if not chunk:
-                raise EOFError
-            received += chunk
-        return bytes(received)
-
-
 class Connection:
     """One token: its own logged-in worker, made when first needed and replaced when it crashed, hung or was cut off.
 
@@ -188,6 +111,7 @@ class Connection:
         self._login = login
         self._worker: Worker | None = None
         self._lock = threading.RLock()
+        start_template()
 
     def call(self, call: str, *, subject: str = "", seconds: float = CALL_SECONDS, **arguments: Any) -> Any:
         """One call in the token's worker; raises the errors of ``playbooks.errors``."""

@@ -1,44 +1,38 @@
-"""The process that holds one PKCS#11 module: reads requests on stdin, answers on stdout, and does nothing else.
+"""The process that holds one PKCS#11 module: reads requests, answers them, and does nothing else.
 
 python-pkcs11 initialises modules without locks, calls into a module cannot be interrupted, and a module can crash its
 process.  So every token gets a process of its own, without threads, that its owner may end at any time.
 
-A message is four bytes of length (big endian) and that much JSON.  Bytes travel as base64 under the key ``b64``.  A
-request is ``{"call": NAME, "args": {…}}``, an answer ``{"ok": value}`` or ``{"error": code, "detail": class}``.  PINs
-arrive in messages only, never in arguments or environment, and nothing that arrived is ever written anywhere.
+Messages are those of ``pkcs11_frames``.  A request is ``{"call": NAME, …arguments}``, an answer ``{"ok": value}`` or
+``{"error": code, "detail": class}``; a batch answers with one blob an item and ``failed``, index → code.  PINs arrive
+in messages only, never in arguments or environment, and nothing that arrived is ever written anywhere.
 """
 
 from __future__ import annotations
 
-import base64
-import os
 import re
-import struct
-import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-import orjson
 import pkcs11
 from pkcs11.exceptions import PKCS11Error
 
 from integrations.vendors import pkcs11_objects as objects
 from integrations.vendors import pkcs11_wrapping as wrapping
+from integrations.vendors.pkcs11_frames import pack, size_of, unpack
 
 _USER_PIN_FINAL_TRY_OR_LOCKED = 0x20000 | 0x40000
 #: Codes for which python-pkcs11 0.10 has no class.
 _UNMAPPED = {0x68: "CKR_KEY_FUNCTION_NOT_PERMITTED", 0x1B: "CKR_ACTION_PROHIBITED"}
 
 
-def pack(message: dict[str, Any]) -> bytes:
-    """One message, framed."""
-    body = orjson.dumps(message, default=_encode)
-    return struct.pack(">I", len(body)) + body
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What became of a batch: a blob for every item, empty where ``failed`` holds its index and code."""
 
-
-def unpack(body: bytes) -> dict[str, Any]:
-    """The message in a frame's body."""
-    message: dict[str, Any] = _decode(orjson.loads(body))
-    return message
+    blobs: list[bytes]
+    failed: dict[int, str]
 
 
 def code_of(error: Exception) -> str:
@@ -105,25 +99,21 @@ class Served:
         """Destroy every object of the label; says whether there was one."""
         return objects.destroy(self._session, label)
 
-    def wrap(self, label: str, items: list[list[bytes]]) -> list[dict[str, Any]]:
-        """Wrap (data key, context) pairs."""
+    def wrap(self, label: str, items: Sequence[bytes], contexts: Sequence[bytes]) -> Batch:
+        """Wrap data keys, each bound to its context."""
         wrapper = wrapping.wrapper(self._session, objects.find(self._session, label))
-        return [_item(wrapper.wrap, data_key, context) for data_key, context in items]
+        return _batch(wrapper.wrap, items, contexts)
 
-    def unwrap(self, label: str, items: list[list[bytes]]) -> list[dict[str, Any]]:
-        """Unwrap (blob, context) pairs."""
+    def unwrap(self, label: str, items: Sequence[bytes], contexts: Sequence[bytes]) -> Batch:
+        """Unwrap blobs, each with its context."""
         wrapper = wrapping.unwrapper(self._session, objects.find(self._session, label))
-        return [_item(wrapper.unwrap, blob, context) for blob, context in items]
+        return _batch(wrapper.unwrap, items, contexts)
 
-    def rewrap(self, old: str, new: str, items: list[list[bytes]]) -> list[dict[str, Any]]:
-        """Move (blob, context) pairs from one key to another; the data key stays in this process."""
-        source = wrapping.unwrapper(self._session, objects.find(self._session, old))
-        target = wrapping.wrapper(self._session, objects.find(self._session, new))
-
-        def move(blob: bytes, context: bytes) -> bytes:
-            return target.wrap(source.unwrap(blob, context), context)
-
-        return [_item(move, blob, context) for blob, context in items]
+    def rewrap(self, old: str, new: str, items: Sequence[bytes], contexts: Sequence[bytes]) -> Batch:
+        """Move blobs from one key to another; the data keys stay in this process."""
+        opened = wrapping.unwrapper(self._session, objects.find(self._session, old)).unwrap
+        sealed = wrapping.wrapper(self._session, objects.find(self._session, new)).wrap
+        return _batch(lambda blob, context: sealed(opened(blob, context), context), items, contexts)
 
     def sign(self, label: str, message: bytes) -> bytes:
         """Sign a message with SHA-256."""
@@ -134,52 +124,30 @@ class Served:
         return objects.public_key(objects.find(self._session, label))
 
 
-def _item(work: Any, first: bytes, context: bytes) -> dict[str, Any]:
-    try:
-        return {"ok": work(first, context)}
-    except (PKCS11Error, objects.KnownCode) as error:
-        return {"error": code_of(error)}
-
-
-def _encode(value: Any) -> Any:
-    if isinstance(value, bytes):
-        return {"b64": base64.b64encode(value).decode("ascii")}
-    raise TypeError(type(value).__name__)
-
-
-def _decode(value: Any) -> Any:
-    if isinstance(value, dict):
-        if value.keys() == {"b64"}:
-            return base64.b64decode(value["b64"])
-        return {name: _decode(inner) for name, inner in value.items()}
-    return [_decode(inner) for inner in value] if isinstance(value, list) else value
+def _batch(work: Callable[[bytes, bytes], bytes], items: Sequence[bytes], contexts: Sequence[bytes]) -> Batch:
+    blobs: list[bytes] = []
+    failed: dict[int, str] = {}
+    for item, context in zip(items, contexts, strict=True):
+        try:
+            blobs.append(work(item, context))
+        except (PKCS11Error, objects.KnownCode) as error:
+            failed[len(blobs)] = code_of(error)
+            blobs.append(b"")
+    return Batch(blobs, failed)
 
 
 def _answer(served: Served, body: bytes) -> dict[str, Any]:
     try:
         request = unpack(body)
-        return {"ok": getattr(served, request["call"])(**request["args"])}
+        done = getattr(served, request.pop("call"))(**request)
     except Exception as error:  # noqa: BLE001 - the process must answer whatever a module does to it
         return {"error": code_of(error), "detail": type(error).__name__}
+    return {"ok": done.blobs, "failed": done.failed} if isinstance(done, Batch) else {"ok": done}
 
 
 def serve(requests: BinaryIO, answers: BinaryIO) -> None:
     """Answer requests until the other side hangs up."""
     served = Served()
-    while len(head := requests.read(4)) == 4:
-        body = requests.read(struct.unpack(">I", head)[0])
-        answers.write(pack(_answer(served, body)))
+    while len(length := requests.read(4)) == 4:
+        answers.write(pack(_answer(served, requests.read(size_of(length)))))
         answers.flush()
-
-
-def main() -> None:
-    """Serve on stdin and stdout; whatever a module prints goes to stderr instead."""
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
-    serve(sys.stdin.buffer, answers)
-    # Modules' exit handlers are skipped on purpose: some of them crash or wait.
-    os._exit(0)
-
-
-if __name__ == "__main__":
-    main()

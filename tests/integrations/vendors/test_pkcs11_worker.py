@@ -6,14 +6,17 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from integrations.secrets import read_secret
 from integrations.vendors.pkcs11_client import Connection, Pkcs11Options, Worker, log_in_with_pin, translated
 from integrations.vendors.pkcs11_client import WorkerError as Answered
-from integrations.vendors.pkcs11_worker import pack, unpack
+from integrations.vendors.pkcs11_frames import pack, unpack
 from playbooks.errors import InvalidInput, NotFound, Refused, Unreachable
 from simulations.lab.processes import Processes
 from simulations.lab.softhsm import SoftHsm
@@ -44,24 +47,24 @@ def worker_of(connection: Connection) -> Worker:
 def test_a_crashed_worker_is_unreachable_once_and_then_replaced(connection: Connection) -> None:
     """A module that crashes its process ends one call; the next one has a new process."""
     connection.call("labels")
-    first = worker_of(connection).process.pid
+    first = worker_of(connection).pid
     os.kill(first, signal.SIGSEGV)
     with pytest.raises(Unreachable) as raised:
         connection.call("labels")
     assert raised.value.code == "CRASHED"
     assert connection.call("labels") == ["kek"]
-    assert worker_of(connection).process.pid != first
+    assert worker_of(connection).pid != first
 
 
 def test_a_hung_worker_is_ended_and_then_replaced(connection: Connection) -> None:
     """A call into a module cannot be interrupted, so the process is ended."""
     connection.call("labels")
-    first = worker_of(connection).process.pid
+    first = worker_of(connection).pid
     os.kill(first, signal.SIGSTOP)
     with pytest.raises(Unreachable) as raised:
         connection.call("labels", seconds=0.2)
     assert raised.value.code == "TIMEOUT"
-    assert not psutil.pid_exists(first)
+    assert not psutil.pid_exists(first) or psutil.Process(first).status() == psutil.STATUS_ZOMBIE
     assert connection.call("labels") == ["kek"]
 
 
@@ -87,22 +90,22 @@ def test_a_wrong_pin_is_refused_and_tried_once(hsm: SoftHsm, tmp_path: Path) -> 
 def test_a_closed_session_is_opened_again(connection: Connection) -> None:
     """A session handle that died is replaced without the caller seeing it."""
     connection.call("labels")
-    first = worker_of(connection).process.pid
+    first = worker_of(connection).pid
     real = worker_of(connection).call
 
     def dead_once(name: str, arguments: object, *, seconds: float) -> object:
         raise Answered("CKR_SESSION_HANDLE_INVALID", "SessionHandleInvalid")
 
-    worker_of(connection).call = dead_once  # type: ignore[method-assign, assignment]
+    worker_of(connection).call = dead_once  # type: ignore[method-assign]
     assert connection.call("labels") == ["kek"]
-    assert worker_of(connection).process.pid != first
+    assert worker_of(connection).pid != first
     assert real is not None
 
 
 def test_the_pin_is_in_neither_arguments_nor_environment(connection: Connection, hsm: SoftHsm) -> None:
     """Anybody on the machine may read a process's arguments."""
     connection.call("labels")
-    process = psutil.Process(worker_of(connection).process.pid)
+    process = psutil.Process(worker_of(connection).pid)
     shown = " ".join([*process.cmdline(), *process.environ().values()])
     assert read_secret(hsm.pin) not in shown
 
@@ -130,10 +133,48 @@ def test_codes_say_what_is_true(code: str, expected: type[Exception]) -> None:
     assert type(translated(Answered(code, ""), "pkcs11:token=t;object=o", "decrypt")) is expected
 
 
-def test_messages_carry_bytes_both_ways() -> None:
-    """Bytes survive the pipe at any depth."""
-    message = {"call": "wrap", "args": {"items": [[b"\x00\xff", b""]]}}
+@given(
+    st.dictionaries(
+        st.text(max_size=4),
+        st.one_of(st.binary(), st.lists(st.binary(), min_size=1), st.integers(), st.lists(st.text()), st.none()),
+    )
+)
+def test_messages_carry_bytes_both_ways(message: dict[str, Any]) -> None:
+    """Bytes, lists of bytes and plain values survive the pipe."""
     assert unpack(pack(message)[4:]) == message
+
+
+@pytest.mark.parametrize("cut", [1, 9, 30])
+def test_a_message_that_was_cut_off_is_not_read(cut: int) -> None:
+    """A frame that ends early is an error, never a shorter message."""
+    with pytest.raises(ValueError, match="a frame"):
+        unpack(pack({"call": "wrap", "items": [b"one", b"two"]})[4:-cut])
+
+
+def test_a_fresh_worker_has_no_login_to_inherit(connection: Connection, hsm: SoftHsm) -> None:
+    """A copy made while another worker is logged in must log in itself."""
+    connection.call("labels")
+    fresh = Worker(hsm.environment)
+    try:
+        with pytest.raises(Answered):
+            fresh.call("labels", {}, seconds=5)
+        login = {"module": str(hsm.module), "token": "kek-hsm", "pin": "surely-wrong"}
+        with pytest.raises(Answered) as raised:
+            fresh.call("login", login, seconds=5)
+        assert raised.value.code == "CKR_PIN_INCORRECT"
+    finally:
+        fresh.end()
+
+
+def test_a_template_that_ended_is_started_again(connection: Connection) -> None:
+    """Workers outlive the template they were copied from, and new ones can be made."""
+    connection.call("labels")
+    template = psutil.Process(worker_of(connection).pid).parent()
+    assert template is not None
+    template.kill()
+    assert connection.call("labels") == ["kek"]
+    connection.drop()
+    assert connection.call("labels") == ["kek"]
 
 
 def test_a_bad_option_names_connection_and_field() -> None:
