@@ -13,6 +13,7 @@ RETIREMENT_BLOCKED = "retirement-blocked"
 
 Milestone = tuple[EventKind, dict[str, JsonValue]]
 
+_END_FORGERIES = (Action.PUBLISH_CUTOFF, Action.REVOKE_CERTIFICATE)
 _SETTLED = ("proven", "done", "not-proven", "failed", "unavailable", "undone")
 
 
@@ -21,7 +22,7 @@ def due(incident: Incident) -> list[Milestone]:
     if incident.plan is None or incident.closed is not None:
         return []
     found: list[Milestone] = []
-    if incident.contained_at is None and _settled(incident, Phase.CONTAIN):
+    if incident.contained_at is None and _settled(incident, _containing(incident)):
         verdict = containment(incident)
         if verdict[0] is EventKind.CONTAINED or not incident.not_contained:
             found.append(verdict)
@@ -38,7 +39,7 @@ def due(incident: Incident) -> list[Milestone]:
 
 def containment(incident: Incident) -> Milestone:
     """Contained only when no containing step failed or stayed unproven and at least one was proven by probes."""
-    steps = incident.plan.in_phase(Phase.CONTAIN) if incident.plan else ()
+    steps = _containing(incident)
     reasons: list[JsonValue] = []
     not_shown: list[JsonValue] = []
     probes = 0
@@ -74,8 +75,17 @@ def recovered(incident: Incident) -> bool:
     )
 
 
-def _settled(incident: Incident, phase: Phase) -> bool:
-    steps = incident.plan.in_phase(phase) if incident.plan else ()
+def _containing(incident: Incident) -> tuple[Step, ...]:
+    """The steps without which the attacker still succeeds.
+
+    A key that can sign no more leaves the forgeries that were signed in time: those are accepted until the cut-off is
+    published and the certificate revoked.
+    """
+    steps = incident.plan.steps if incident.plan else ()
+    return tuple(step for step in steps if step.phase is Phase.CONTAIN or step.action in _END_FORGERIES)
+
+
+def _settled(incident: Incident, steps: tuple[Step, ...]) -> bool:
     return bool(steps) and all(_status(incident, step) in _SETTLED for step in steps)
 
 
