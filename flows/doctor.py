@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from flows.prefect_server import default_home
 from flows.settings import Settings, load_settings
 from flows.wiring import Wiring
-from playbooks.errors import KeyquellError
+from integrations.secrets import read_secret
+from playbooks.errors import KeyquellError, NotFound
+from playbooks.estate import CredentialEntry, Estate
+from playbooks.refs import CertificateRef, DatasetRef, KeyRef
 
 _NEEDED_BYTES = 500 * 1024 * 1024
 _SOFTHSM = (Path("/usr/lib/softhsm/libsofthsm2.so"), Path("/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so"))
@@ -67,21 +71,67 @@ def _response(wiring: Wiring) -> Iterator[Finding]:
         ok=bool(estate.keys),
         advice=f"{len(estate.keys)} keys." if estate.keys else "It lists no key: keyquell inventory import FILE.",
     )
-    for entry in estate.keys:
+    for what, look in _looks(wiring, estate):
         try:
-            facts = wiring.keys(entry.ref).describe(entry.ref)
+            yield Finding(what, ok=True, advice=look())
         except KeyquellError as error:
-            yield Finding(str(entry.ref), ok=False, advice=str(error))
-        else:
-            moves = ", ".join(sorted(facts.capabilities))
-            yield Finding(str(entry.ref), ok=True, advice=f"{facts.state.value}; can {moves}")
+            yield Finding(what, ok=False, advice=str(error))
+
+
+def _looks(wiring: Wiring, estate: Estate) -> Iterator[tuple[str, Callable[[], str]]]:
+    """Every entry of the estate and every ear and mouth, with a look at it that changes nothing."""
+    for key in estate.keys:
+        yield str(key.ref), partial(_key, wiring, key.ref)
+    for dataset in estate.datasets:
+        yield str(dataset.ref), partial(_dataset, wiring, dataset.ref)
+    for credential in estate.credentials:
+        yield str(credential.ref), partial(_credential, wiring, credential)
+    for certificate in estate.certificates:
+        yield str(certificate.ref), partial(_certificate, wiring, certificate.ref)
+    for consumer in estate.consumers:
+        if consumer.channel:
+            yield f"consumer {consumer.name}", partial(_consumer, wiring, consumer.name)
+    yield "detectors", partial(_detectors, wiring)
+    yield "messengers", partial(_messengers, wiring)
+
+
+def _key(wiring: Wiring, key: KeyRef) -> str:
+    facts = wiring.keys(key).describe(key)
+    return f"{facts.state.value}; can {', '.join(sorted(facts.capabilities))}"
+
+
+def _dataset(wiring: Wiring, dataset: DatasetRef) -> str:
+    wiring.data(dataset).shards(dataset, count=1)
+    return "readable"
+
+
+def _credential(wiring: Wiring, entry: CredentialEntry) -> str:
+    wiring.credentials(entry.ref)
+    if not entry.secret:
+        return "No secret is given, so nobody can prove that it is dead."
+    read_secret(entry.secret)
+    return "its end can be probed"
+
+
+def _certificate(wiring: Wiring, certificate: CertificateRef) -> str:
+    wiring.certificates(certificate).certificate(certificate)
+    return "readable"
+
+
+def _consumer(wiring: Wiring, name: str) -> str:
     try:
-        detectors = wiring.detectors()
-    except KeyquellError as error:
-        yield Finding("detectors", ok=False, advice=str(error))
-    else:
-        advice = ", ".join(detectors) or "None: nothing is detected by itself; incidents must be declared."
-        yield Finding("detectors", ok=bool(detectors), advice=advice)
+        told = wiring.consumer(name).published(name)
+    except NotFound:
+        return "was told nothing so far"
+    return f"was told {len(told)} settings"
+
+
+def _detectors(wiring: Wiring) -> str:
+    return ", ".join(wiring.detectors()) or "None: nothing is detected by itself; incidents must be declared."
+
+
+def _messengers(wiring: Wiring) -> str:
+    return ", ".join(wiring.messengers()) or "None: nobody is told; messages stay in the record."
 
 
 def _place(settings: Settings) -> str:

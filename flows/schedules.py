@@ -70,7 +70,7 @@ def remove_schedule(home: Path, scenario: str) -> list[DrillSchedule]:
     """Forget a scenario's schedule; InvalidInput when there is none."""
     found = schedules(home)
     if all(each.scenario != scenario for each in found):
-        raise InvalidInput(f"{scenario} is not scheduled.", hint="See `keyquell drill schedule --list`.")
+        raise InvalidInput(f"{scenario} is not scheduled.", hint="`keyquell drill schedule` lists what is.")
     return _store(home, [each for each in found if each.scenario != scenario])
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from flows.wiring import Wiring
-from playbooks.errors import InvalidInput, KeyquellError
+from playbooks.errors import InvalidInput, KeyquellError, Unavailable
 from playbooks.event_bodies import body_of
 from playbooks.incident import Incident
 from playbooks.plans import Action, Step
@@ -20,11 +20,12 @@ _Reverse = Callable[[Wiring, Step, Undo], Receipt]
 
 @dataclass(frozen=True, slots=True)
 class Undone:
-    """What became of one step: taken back, or why not."""
+    """What became of one step: taken back, or why not; ``failed`` when it could have been and was not."""
 
     step: str
     taken_back: bool
     reason: str = ""
+    failed: bool = False
 
 
 def undo(wiring: Wiring, incident_id: str, *, by: str) -> list[Undone]:
@@ -52,8 +53,10 @@ def _take_back(wiring: Wiring, incident: Incident, step: Step) -> Undone:
         return Undone(step.id, taken_back=False, reason="it was so before the incident")
     try:
         receipt = _REVERSES[step.action](wiring, step, status.receipt.undo if status.receipt else {})
-    except KeyquellError as error:
+    except Unavailable as error:
         return Undone(step.id, taken_back=False, reason=str(error))
+    except KeyquellError as error:
+        return Undone(step.id, taken_back=False, reason=str(error), failed=True)
     body = body_of(EventKind.STEP_UNDONE, step=step.id, receipt=receipt)
     wiring.records.append_next(incident.id, kind=EventKind.STEP_UNDONE, body=body)
     return Undone(step.id, taken_back=True)

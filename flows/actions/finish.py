@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 
 from flows.effects import StepContext, StepResult, prove
 from flows.outbox import queue
 from playbooks.errors import NotFound
 from playbooks.gates import retirement_allowed
-from playbooks.ports import Informs, Message
+from playbooks.ports import Informs, Message, ReportsHealth
 from playbooks.receipts import Receipt
 from playbooks.timings import rfc3339
+
+HEARING_SECONDS = 2.0
+"""How long publishing a cut-off waits for a sign of life from each relying party."""
 
 
 def revoke_certificate(context: StepContext) -> StepResult:
@@ -30,16 +34,18 @@ def publish_cutoff(context: StepContext) -> StepResult:
     name = f"cutoff.{key}"
     seen = [exposure.occurred.not_before or exposure.occurred.not_after for exposure in context.incident.exposures]
     cutoff = min((moment for moment in seen if moment), default=context.incident.opened_at)
-    told = []
+    told, deaf = list[str](), list[str]()
     for consumer in context.texts("consumers"):
         channel = context.wiring.consumer(consumer)
         if name not in _published(channel, consumer):
             channel.publish(consumer, values={name: rfc3339(cutoff)})
+        if not _heard_from(context, channel, consumer):
+            deaf.append(consumer)
         told.append(consumer)
     return StepResult(
         "done" if told else "not-proven",
         outputs={"cutoff": rfc3339(cutoff)},
-        detail=f"Told {', '.join(told) or 'nobody'}.",
+        detail=f"Told {', '.join(told) or 'nobody'}." + (f" Not heard from since: {', '.join(deaf)}." if deaf else ""),
     )
 
 
@@ -48,6 +54,17 @@ def _published(channel: Informs, consumer: str) -> Mapping[str, str]:
         return channel.published(consumer)
     except NotFound:
         return {}
+
+
+def _heard_from(context: StepContext, channel: ReportsHealth, consumer: str) -> bool:
+    """Has the consumer reported since it was told, so that it can have read the cut-off?"""
+    told_at, deadline = context.wiring.clock(), time.monotonic() + HEARING_SECONDS
+    while time.monotonic() < deadline:
+        health = channel.health(consumer)
+        if health is not None and health.at > told_at:
+            return True
+        time.sleep(0.02)
+    return False
 
 
 def notify(context: StepContext) -> StepResult:

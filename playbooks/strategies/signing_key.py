@@ -28,7 +28,7 @@ def respond_to_forgery(plan: Drafting, key: KeyRef, *, cuts: list[Mark]) -> None
     """Draft everything about one signing key; ``cuts`` are the credentials that are cut already."""
     stop = _stop(plan, key)
     contained = [mark for mark in (stop, *cuts) if mark is not None]
-    cutoff = _publish_cutoff(plan, key, after=contained)
+    cutoff = _publish_cutoff(plan, key)
     _revoke_certificates(plan, key, after=contained)
     issued = moves.issue_credentials(plan)
     new = moves.renew_key(
@@ -52,19 +52,18 @@ def _stop(plan: Drafting, key: KeyRef) -> Mark | None:
     return moves.contain_key(plan, key, moves=order, why="Every further signature could be a forgery.")
 
 
-def _publish_cutoff(plan: Drafting, key: KeyRef, *, after: list[Mark]) -> Mark:
+def _publish_cutoff(plan: Drafting, key: KeyRef) -> Mark:
+    """Containment of its own: forgeries signed before the key stopped are believed until relying parties hear of it."""
     told = [consumer.name for consumer in plan.lookup.consumers(key) if consumer.channel]
     return plan.add(
         Draft(
-            Phase.REVOKE,
+            Phase.CONTAIN,
             Action.PUBLISH_CUTOFF,
             str(key),
             why="A certificate's revocation alone does not reach everybody; the cut-off time says what not to believe.",
             inputs={"consumers": list(told)},
             price="Signatures made after the cut-off time are refused, also genuine ones until signed again.",
-            needs=tuple(after),
             unavailable="" if told else "no relying party has a channel: tell them by hand",
-            early=True,
         )
     )
 
