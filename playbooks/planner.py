@@ -58,8 +58,7 @@ def make_plan(
     """
     if not exposures:
         raise InvalidInput("a plan needs at least one exposure.", hint="Declare what is out: --key or --credential.")
-    kinds = list(_STRATEGIES)
-    ordered = sorted(dict.fromkeys(exposures), key=lambda each: (kinds.index(each.kind), each.target, each.via))
+    ordered = sorted(dict.fromkeys(exposures), key=_in_order)
     drafting = Drafting(estate=estate, facts=facts, playbook=playbook, exposures=tuple(ordered))
     for exposure in ordered:
         _STRATEGIES[exposure.kind](drafting, exposure)
@@ -79,6 +78,13 @@ def make_plan(
     )
     refuse_rotation(plan, ordered)
     return plan
+
+
+def _in_order(exposure: Exposure) -> tuple[int, bool, str, str, str]:
+    """Total, so that the order in which exposures became known does not change the plan."""
+    spared = exposure.wrapped_keys_readable is False
+    kind = list(_STRATEGIES).index(exposure.kind)
+    return kind, spared, exposure.target, exposure.via, exposure.model_dump_json()
 
 
 def refuse_rotation(plan: Plan, exposures: Sequence[Exposure]) -> None:

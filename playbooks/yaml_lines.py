@@ -66,9 +66,11 @@ def load_yaml(text: str, *, file: str) -> Document:
 def locate(error: ValidationError, document: Document, *, file: str, schema: Mapping[str, Any]) -> list[str]:
     """One line for each mistake: ``file:line:column: field: what was expected``, in the order of the file."""
     known = sorted(_property_names(schema))
+    details = [(_in_document(tuple(each["loc"]), document), each) for each in error.errors(include_url=False)]
     found = []
-    for detail in error.errors(include_url=False, include_context=True):
-        path = _in_document(tuple(detail["loc"]), document)
+    for path, detail in details:
+        if any(len(other) > len(path) and other[: len(path)] == path for other, _ in details):
+            continue  # follows from the mistake inside it
         line, column = document.position(path)
         found.append((line, column, f"{file}:{line}:{column}: {_shown(path)}: {_expected(detail, path, known)}"))
     return [text for _, _, text in sorted(found)]

@@ -86,13 +86,17 @@ class Drafting:
     def add(self, draft: Draft) -> Mark:
         """Draft a step, or join its needs to the same move drafted before; returns its mark.
 
+        Of two wishes for one move the earlier phase holds.
         A step whose input comes from an unavailable step is unavailable for the same reason.
         """
         mark = Mark(draft.action, draft.target)
         known = self._drafts.get(mark)
         if known is not None:
-            new = tuple(need for need in draft.needs if need not in known.needs and self._precedes(need, mark))
-            self._drafts[mark] = replace(known, needs=known.needs + new)
+            if draft.rank < known.rank:
+                known = replace(known, phase=draft.phase, early=draft.early)
+            self._drafts[mark] = known
+            needs = dict.fromkeys((*known.needs, *draft.needs))
+            self._drafts[mark] = replace(known, needs=tuple(need for need in needs if self._precedes(need, mark)))
             return mark
         reason = draft.unavailable or self._missing_output(draft)
         self._drafts[mark] = replace(draft, unavailable=reason, undo=None if reason else draft.undo)
@@ -101,6 +105,10 @@ class Drafting:
     def has(self, mark: Mark) -> bool:
         """Is this move drafted and possible?"""
         return mark in self._drafts and not self._drafts[mark].unavailable
+
+    def asked_for(self, mark: Mark) -> bool:
+        """Is this move drafted, possible or not?"""
+        return mark in self._drafts
 
     def drafted(self, action: Action) -> list[Mark]:
         """The possible moves of one kind, in the order in which they were drafted."""

@@ -81,9 +81,7 @@ def contain_key(
                 action,
                 str(key),
                 why=why,
-                inputs={"allow": list(plan.playbook.options.allow), "secret": secret}
-                if action is Action.QUARANTINE_KEY
-                else {},
+                inputs=limits if action is Action.QUARANTINE_KEY else {},
                 undo=action,
                 price=_price(plan, key, move),
                 unavailable=reason,
@@ -184,7 +182,7 @@ def move_data(plan: Drafting, key: KeyRef, new: Output, *, full: bool, switched:
     """Move every dataset under the key: rewrap, or ``full`` re-encryption, which wins when both are asked for."""
     moves = []
     for dataset in plan.lookup.datasets.get(key, []):
-        deep = full or plan.has(Mark(Action.REENCRYPT, str(dataset.ref)))
+        deep = full or plan.asked_for(Mark(Action.REENCRYPT, str(dataset.ref)))
         moves.append(
             plan.add(
                 Draft(

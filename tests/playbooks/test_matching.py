@@ -1,0 +1,98 @@
+"""Which exposure a fingerprint names, and to which case it belongs."""
+
+from __future__ import annotations
+
+import pytest
+from conftest import KMS, NOW, SIGNING, TRANSIT
+
+from playbooks.estate import Estate
+from playbooks.exposures import ExposureKind, Fingerprint, Signal
+from playbooks.matching import match, same_case
+
+
+def signal(kind: ExposureKind, *fingerprints: tuple[str, str], number: str = "1") -> Signal:
+    return Signal(
+        source="trail",
+        external_id=number,
+        kind=kind,
+        fingerprints=tuple(Fingerprint(kind=name, value=value) for name, value in fingerprints),
+        summary="seen",
+        observed_at=NOW,
+        confidence=0.9,
+    )
+
+
+@pytest.mark.parametrize(
+    ("estate", "found", "target", "via"),
+    [
+        pytest.param(
+            KMS, signal(ExposureKind.CREDENTIAL, ("access-key-id", "AKIAEXAMPLE1")),
+            "aws-iam:prod/svc-app/AKIAEXAMPLE1", "", id="an access key by its id",
+        ),
+        pytest.param(
+            KMS, signal(ExposureKind.CREDENTIAL, ("secret-hmac", "ab" * 32)),
+            "aws-iam:prod/svc-app/AKIAEXAMPLE1", "", id="a secret by its keyed hash",
+        ),
+        pytest.param(
+            TRANSIT, signal(ExposureKind.CREDENTIAL, ("token-accessor", "acc1")),
+            "openbao-token:vault/acc1", "", id="a token by its accessor",
+        ),
+        pytest.param(
+            TRANSIT,
+            signal(
+                ExposureKind.KEY_MATERIAL, ("key-uri", "openbao:vault/transit/orders"), ("token-accessor", "acc1")
+            ),
+            "openbao:vault/transit/orders", "openbao-token:vault/acc1", id="a key and the token that took it out",
+        ),
+        pytest.param(
+            TRANSIT, signal(ExposureKind.KEY_MATERIAL, ("token-accessor", "acc1")),
+            "openbao:vault/transit/orders", "openbao-token:vault/acc1", id="a key only through its token",
+        ),
+        pytest.param(
+            SIGNING, signal(ExposureKind.SIGNING_KEY, ("spki-sha256", "cd" * 32)),
+            "pkcs11:token=sign-hsm;object=release", "", id="a signing key by its public half",
+        ),
+    ],
+)  # fmt: skip
+def test_a_fingerprint_names_what_is_exposed(estate: Estate, found: Signal, target: str, via: str) -> None:
+    """Equality of fingerprints decides target and way out; wrapped keys stay unknown."""
+    (exposure,) = match(found, estate)
+    assert (exposure.target, exposure.via) == (target, via)
+    assert exposure.wrapped_keys_readable is None
+    assert exposure.evidence[0] == "trail:1"
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        pytest.param(signal(ExposureKind.CREDENTIAL, ("access-key-id", "AKIAOTHER")), id="an unknown access key"),
+        pytest.param(signal(ExposureKind.CREDENTIAL, ("access-key-id", "svc-app")), id="a user is not a key id"),
+        pytest.param(signal(ExposureKind.CREDENTIAL, ("token-accessor", "AKIAEXAMPLE1")), id="another kind of name"),
+        pytest.param(signal(ExposureKind.KEY_MATERIAL, ("key-uri", "not a uri")), id="a broken key URI"),
+        pytest.param(signal(ExposureKind.CREDENTIAL), id="no fingerprint at all"),
+    ],
+)
+def test_what_nothing_matches_exposes_nothing(found: Signal) -> None:
+    """Nothing is guessed: a person has to look at it."""
+    assert match(found, KMS) == ()
+
+
+def test_a_second_finding_about_the_same_thing_joins_its_case() -> None:
+    """Two detectors that see one leak make one incident."""
+    first = signal(ExposureKind.CREDENTIAL, ("access-key-id", "AKIAEXAMPLE1"))
+    second = signal(ExposureKind.CREDENTIAL, ("secret-hmac", "ab" * 32), number="2")
+    assert same_case(second, match(first, KMS), found=match(second, KMS))
+
+
+def test_the_token_through_which_a_key_got_out_joins_the_case_of_the_key() -> None:
+    """The way out belongs to the case even when it is reported by itself."""
+    first = signal(ExposureKind.KEY_MATERIAL, ("key-uri", "openbao:vault/transit/orders"), ("token-accessor", "acc1"))
+    second = signal(ExposureKind.CREDENTIAL, ("token-accessor", "acc1"), number="2")
+    assert same_case(second, match(first, TRANSIT), found=match(second, TRANSIT))
+
+
+def test_an_unrelated_finding_stays_outside() -> None:
+    """What shares nothing opens its own case."""
+    first = signal(ExposureKind.CREDENTIAL, ("access-key-id", "AKIAEXAMPLE1"))
+    second = signal(ExposureKind.CREDENTIAL, ("token-accessor", "acc1"), number="2")
+    assert not same_case(second, match(first, KMS), found=match(second, TRANSIT))
