@@ -17,7 +17,7 @@ class _Part(BaseModel):
 class ObjectiveResult(_Part):
     """One objective and what was measured.
 
-    Besides the scenario's own there are always two without a metric: ``valid`` (did the drill show anything at all?) and
+    Besides the scenario's own there are always two without a metric: ``valid`` (did the drill show anything?) and
     ``true-containment`` (containment is true, and was not claimed earlier).
     """
 

@@ -31,7 +31,9 @@ from simulations.scenario import Metric, Objective, Scenario
 REFUSALS_FOR_TRUTH = 5
 """So many attempts after the last success must have been refused before containment counts as true."""
 
-SHOWS_NOTHING = frozenset({"", "timeout", "unreachable", "throttled"})
+SHOWS_NOTHING = frozenset(
+    {"", "timeout", "unreachable", "throttled", "process-died", "no-process", "connection-refused"}
+)
 """Codes of attempts that prove neither that the leaked thing works nor that it is dead."""
 
 

@@ -26,6 +26,9 @@ from simulations.environments.table import row_of
 from simulations.journals import AdversaryConfig, WorkloadConfig, WorkloadDataset
 from simulations.seed import object_ids, plaintext
 
+_PROOF_SECONDS = 8.0
+"""So long a drill's response tries to prove a containing move, before it says that it is not contained."""
+
 Connections = Mapping[str, Mapping[str, Any]]
 
 
@@ -116,6 +119,7 @@ class Desk:
             "connections": {name: dict(options) for name, options in connections.items()},
             "detectors": [dict(detector) for detector in detectors],
             "messengers": [{"type": "file", "root": str(self.response / "outbox")}],
+            "policy": {"containment_deadline_seconds": _PROOF_SECONDS},
             "exercise": {"scenario": self.site.scenario.name},
         }
         (self.response / "outbox").mkdir()
