@@ -93,7 +93,7 @@ def write_drill_report(result: DrillResult, output: Path) -> Path:
 
 def _verdict(result: DrillResult | None, incident: Incident | None, timings: Timings) -> Verdict:
     if result is not None:
-        return drill_verdict(result)
+        return drill_verdict(result, admitted=incident.not_contained if incident else ())
     if incident is None:
         return Verdict("bad", "There is no incident: the record is empty.")
     return incident_verdict(incident, timings)

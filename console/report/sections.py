@@ -17,7 +17,7 @@ from playbooks.step_status import StepStatus
 from playbooks.timings import Timings
 from simulations.results import DrillResult, ObjectiveResult
 
-_PROVABLE = (Phase.CONTAIN, Phase.RENEW, Phase.REENCRYPT, Phase.REVOKE, Phase.VERIFY)
+_PROVABLE = (Phase.CONTAIN, Phase.VERIFY)
 
 
 @dataclass(frozen=True, slots=True)

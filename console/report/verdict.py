@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -23,8 +24,11 @@ class Verdict:
     remark: str = ""
 
 
-def drill_verdict(result: DrillResult) -> Verdict:
-    """The verdict on a drill; an invalid one proves nothing, whatever it measured."""
+def drill_verdict(result: DrillResult, *, admitted: Sequence[str] = ()) -> Verdict:
+    """The verdict on a drill; an invalid one proves nothing, whatever it measured.
+
+    ``admitted`` are the response's own reasons for not claiming containment.
+    """
     standing = {objective.id: objective for objective in result.objectives}
     contained, valid = standing[CONTAINMENT], standing["valid"]
     missed = [each.sentence for each in result.objectives if not each.passed and each.id not in ("valid", CONTAINMENT)]
@@ -32,7 +36,9 @@ def drill_verdict(result: DrillResult) -> Verdict:
     if not result.valid:
         return Verdict("bad", f"This drill shows nothing: {valid.note}.", "Its figures must not be used.")
     if not contained.passed:
-        return Verdict("bad", f"NOT CONTAINED: {_without_prefix(contained.note)}.", f"{price[:1].upper()}{price[1:]}")
+        own = f" The response says so itself: {'; '.join(admitted)}." if admitted else ""
+        remark = f"{price[:1].upper()}{price[1:]}{own}"
+        return Verdict("bad", f"NOT CONTAINED: {_without_prefix(contained.note)}.", remark)
     took = _seconds(result.timings.first_abuse_at, result.timings.contained_true_at)
     sentence = f"Contained in {took}, proven; {price}"
     if missed or not result.passed:
