@@ -45,7 +45,8 @@ class _Memory:
     ) -> list[WrappedKey | Exception]:
         """Wrap a batch."""
         cipher = AESGCM(self.material[key])
-        nonces = [os.urandom(12) for _ in data_keys]
+        random = os.urandom(12 * len(data_keys))
+        nonces = [random[at : at + 12] for at in range(0, len(random), 12)]
         return [WrappedKey(n + cipher.encrypt(n, d, b"")) for n, d in zip(nonces, data_keys, strict=True)]
 
     def unwrap(self, key: KeyRef, wrapped: Sequence[WrappedKey]) -> list[bytes | Exception]:

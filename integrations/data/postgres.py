@@ -22,6 +22,7 @@ from playbooks.receipts import Census
 from playbooks.refs import DatasetRef, KeyRef
 
 _SWEEP_SECONDS = 30
+_NO_CONTEXT: Mapping[str, str] = {}
 
 
 @dataclass(slots=True)
@@ -36,11 +37,7 @@ class _Value:
 
     def fits(self, data_key: bytes) -> bool:
         """Does this data key open the payload?"""
-        try:
-            self.open(data_key)
-        except IntegrityFailure:
-            return False
-        return True
+        return tink.fits(self.payload, data_key, associated_data=self.associated_data)
 
     def open(self, data_key: bytes) -> bytes:
         """The plaintext; raises IntegrityFailure."""
@@ -88,7 +85,7 @@ class PostgresColumns:
             found = Column.find(connection, dataset).read(connection, str(row_id))
         if found is None:
             raise NotFound(f"{subject} does not exist", subject=subject)
-        value = _parsed(dataset, (row_id, *found))
+        value = _parsed(str(dataset), (row_id, *found))
         last: Exception = NotFound(f"no key was given for {subject}", subject=subject)
         for key in sorted(candidates, key=lambda key: str(key) != found[1]):
             [answer] = keys(key).unwrap(key, [value.wrapped])
@@ -137,19 +134,16 @@ class PostgresColumns:
         def move_inside(values: list[_Value]) -> list[bytes | Exception]:
             assert isinstance(backend, Rewraps)  # noqa: S101 - narrowed by ``inside``
             moved = backend.rewrap([value.wrapped for value in values], old=old, new=new)
-            good = [
-                Sealed(item, value.fits)
-                for value, item in zip(values, moved, strict=True)
-                if isinstance(item, WrappedKey)
-            ]
-            proofs = iter(custody.unwrap_fitting(new, good, keys=keys))
+            custody.check_complete(new, moved, expected=len(values))
+            good = [(value, item) for value, item in zip(values, moved, strict=True) if isinstance(item, WrappedKey)]
+            proofs = iter(_opened([value for value, _ in good], [item for _, item in good], new, keys))
             return [
                 _joined(value, item, next(proofs)) if isinstance(item, WrappedKey) else item
                 for value, item in zip(values, moved, strict=True)
             ]
 
         def move_outside(values: list[_Value]) -> list[bytes | Exception]:
-            opened = _opened(values, old, keys)
+            opened = _opened(values, [value.wrapped for value in values], old, keys)
             wrapped = _wrapped(opened, opened, new, keys)
             return [_joined(value, item, None) for value, item in zip(values, wrapped, strict=True)]
 
@@ -159,7 +153,7 @@ class PostgresColumns:
         """Put a shard's values under new data keys wrapped by ``new``; each is decrypted again and compared first."""
 
         def move(values: list[_Value]) -> list[bytes | Exception]:
-            opened = _opened(values, old, keys)
+            opened = _opened(values, [value.wrapped for value in values], old, keys)
             fresh = [tink.new_data_key() for _ in values]
             wrapped = _wrapped(opened, fresh, new, keys)
             return [
@@ -213,14 +207,21 @@ def _changes(
 
 def _not_on(new: KeyRef, values: Sequence[_Value], keys: KeyWrapping, result: ShardResult) -> list[_Value]:
     """The values that do not open under the new key; those that do are counted as done."""
-    answers = custody.unwrap_fitting(new, [Sealed(value.wrapped, value.fits) for value in values], keys=keys)
+    answers = _opened(values, [value.wrapped for value in values], new, keys)
     rest = [value for value, answer in zip(values, answers, strict=True) if isinstance(answer, Exception)]
     result.already += len(values) - len(rest)
     return rest
 
 
-def _opened(values: Sequence[_Value], old: KeyRef, keys: KeyWrapping) -> list[bytes | Exception]:
-    return custody.unwrap_fitting(old, [Sealed(value.wrapped, value.fits) for value in values], keys=keys)
+def _opened(
+    values: Sequence[_Value], wrapped: Sequence[WrappedKey], key: KeyRef, keys: KeyWrapping
+) -> list[bytes | Exception]:
+    """The data keys in ``wrapped``, each shown to open its value's payload."""
+    answers = custody.unwrap(key, wrapped, keys=keys)
+    return [
+        custody.misfit(key) if isinstance(answer, bytes) and not value.fits(answer) else answer
+        for value, answer in zip(values, answers, strict=True)
+    ]
 
 
 def _wrapped(
@@ -254,21 +255,22 @@ def _reencrypted(
     return tink.join(item.blob, payload)
 
 
-def _parsed(dataset: DatasetRef, row: Row) -> _Value:
+def _parsed(place: str, row: Row) -> _Value:
     text = str(row[0])
-    subject = f"{dataset}/{text}"
+    subject = f"{place}/{text}"
     wrapped, payload = tink.split(row[1], subject=subject)
-    return _Value(row, subject, text.encode(), WrappedKey(wrapped), payload)
+    return _Value(row, subject, text.encode(), WrappedKey(wrapped, _NO_CONTEXT), payload)
 
 
 def _parse_all(dataset: DatasetRef, page: Sequence[Row]) -> tuple[list[_Value], list[tuple[str, Exception]]]:
+    place = str(dataset)
     values: list[_Value] = []
     failed: list[tuple[str, Exception]] = []
     for row in page:
         try:
-            values.append(_parsed(dataset, row))
+            values.append(_parsed(place, row))
         except IntegrityFailure as error:
-            failed.append((f"{dataset}/{row[0]}", error))
+            failed.append((f"{place}/{row[0]}", error))
     return values, failed
 
 

@@ -53,14 +53,34 @@ def distinct(old: KeyRef, new: KeyRef) -> None:
 
 def unwrap_fitting(key: KeyRef, sealed: Sequence[Sealed], *, keys: KeyWrapping) -> list[bytes | Exception]:
     """Unwrap a batch under ``key``; a data key that does not fit its object is an IntegrityFailure in the list."""
-    if not sealed:
-        return []
-    found = keys(key).unwrap(key, [item.wrapped for item in sealed])
-    if len(found) != len(sealed):
+    found = unwrap(key, [item.wrapped for item in sealed], keys=keys)
+    return [
+        misfit(key) if isinstance(answer, bytes) and not item.fits(answer) else answer
+        for item, answer in zip(sealed, found, strict=True)
+    ]
+
+
+def unwrap(key: KeyRef, wrapped: Sequence[WrappedKey], *, keys: KeyWrapping) -> list[bytes | Exception]:
+    """Unwrap a batch under ``key``; the caller must still see that each data key fits its object.
+
+    Raises IntegrityFailure when the backend leaves items out.
+    """
+    found = keys(key).unwrap(key, wrapped) if wrapped else []
+    check_complete(key, found, expected=len(wrapped))
+    return found
+
+
+def misfit(key: KeyRef) -> IntegrityFailure:
+    """The answer for a data key that does not open its object."""
+    return IntegrityFailure(f"{key} unwraps this object to a key that does not fit it.", subject=str(key))
+
+
+def check_complete(key: KeyRef, answers: Sequence[object], *, expected: int) -> None:
+    """Raise IntegrityFailure when a backend did not answer for every item of a batch."""
+    if len(answers) != expected:
         raise IntegrityFailure(
-            f"{key} answered {len(found)} of {len(sealed)} data keys", subject=str(key), hint="Nothing was changed."
+            f"{key} answered {len(answers)} of {expected} data keys", subject=str(key), hint="Nothing was changed."
         )
-    return [_fitting(key, item, answer) for item, answer in zip(sealed, found, strict=True)]
 
 
 def wrap_proven(
@@ -69,10 +89,10 @@ def wrap_proven(
     """Wrap a batch and unwrap it again: what is returned was shown to give the data key back."""
     if not data_keys:
         return []
-    wraps = keys(key)
-    wrapped = wraps.wrap(key, data_keys, contexts=contexts)
+    wrapped = keys(key).wrap(key, data_keys, contexts=contexts)
+    check_complete(key, wrapped, expected=len(data_keys))
     good = [item for item in wrapped if isinstance(item, WrappedKey)]
-    returned = iter(wraps.unwrap(key, good) if good else [])
+    returned = iter(unwrap(key, good, keys=keys))
     proven: list[WrappedKey | Exception] = []
     for data_key, item in zip(data_keys, wrapped, strict=True):
         back = next(returned) if isinstance(item, WrappedKey) else item
@@ -115,12 +135,6 @@ def raise_when_down(answers: Sequence[object]) -> None:
     errors = [answer for answer in answers if isinstance(answer, BackendError) and answer.retryable]
     if errors and len(errors) == len(answers):
         raise errors[0]
-
-
-def _fitting(key: KeyRef, item: Sealed, answer: bytes | Exception) -> bytes | Exception:
-    if isinstance(answer, Exception) or item.fits(answer):
-        return answer
-    return IntegrityFailure(f"{key} unwraps this object to a key that does not fit it.", subject=str(key))
 
 
 def _standing(tries: Sequence[tuple[Sealed, bytes | Exception, bytes | Exception | None]]) -> Standing:

@@ -77,3 +77,14 @@ def decrypt(payload: bytes, data_key: bytes, *, associated_data: bytes, subject:
             code="payload-tag",
             hint="Restore this value from a backup; it was left alone.",
         ) from error
+
+
+def fits(payload: bytes, data_key: bytes, *, associated_data: bytes) -> bool:
+    """Does this data key open the payload?  The same as ``decrypt``, without an error for every value of a batch."""
+    if len(data_key) != 34 or data_key[:2] != _KEY_VALUE:
+        return False
+    try:
+        AESGCM(data_key[2:]).decrypt(payload[:12], payload[12:], associated_data)
+    except InvalidTag:
+        return False
+    return True

@@ -9,6 +9,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from integrations.vendors.postgres_arrays import BinaryArray, understand_arrays
 from playbooks.errors import InvalidInput, NotFound, Unavailable
 from playbooks.ports import Shard
 from playbooks.refs import DatasetRef
@@ -36,11 +37,12 @@ class Column:
 
     @classmethod
     def find(cls, connection: Connection, dataset: DatasetRef) -> Column:
-        """Look the column up.
+        """Look the column up, on the connection that will sweep it.
 
         Raises InvalidInput for a path that is not SCHEMA.TABLE.COLUMN, NotFound when there is no such bytea column,
         Unavailable when the primary key is not one column of type bigint, integer, smallint, text or uuid.
         """
+        understand_arrays(connection)
         parts = dataset.path.split(".")
         if len(parts) != 3:
             raise InvalidInput(f"{dataset} must end in SCHEMA.TABLE.COLUMN")
@@ -117,10 +119,11 @@ class Column:
             ),
             label=self._sql(sql.SQL(", {l} = {value}"), value=sql.Literal(label)) if self.label else sql.SQL(""),
         )
-        columns = [*(list(column) for column in zip(*changes, strict=True)), first, last]
+        ids, old, new = zip(*changes, strict=True)
+        arrays = (BinaryArray.of(self.key_type, ids), BinaryArray.of("bytea", old), BinaryArray.of("bytea", new))
         for turn in range(_DEADLOCK_TRIES):
             try:
-                return connection.execute(query, columns).rowcount
+                return connection.execute(query, [*arrays, first, last]).rowcount
             except psycopg.errors.DeadlockDetected:
                 if turn == _DEADLOCK_TRIES - 1:
                     raise
