@@ -172,9 +172,9 @@ def _start(site: Site, name: str, arguments: list[str]) -> None:
 
 
 def _response_ready(site: Site) -> bool:
-    """Does the responder say that it watches?  Containment does not wait for Prefect, so neither does the drill."""
+    """Does the responder say that all of it is up?  In real life it has been running for long when something leaks."""
     log = site.directory / f"{RESPONDER}.log"
-    return "Watching the detectors." in log.read_text(encoding="utf-8", errors="replace")
+    return "Ready." in log.read_text(encoding="utf-8", errors="replace")
 
 
 def _closed_after_all(record: SqlRecords) -> bool:
