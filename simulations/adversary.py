@@ -95,7 +95,7 @@ class Adversary:
                 continue
             at = lines.begin()
             finding = lane.attempt()
-            ended_with_us = self._stop.is_set() and finding.code == "process-died"
+            ended_with_us = self._stop.is_set() and finding.code == "unreachable"
             lines.end(at, None if ended_with_us else self._line(at, finding))
 
     def _line(self, at: datetime, finding: Finding) -> AdversaryAttempt:

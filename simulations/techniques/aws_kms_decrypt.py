@@ -46,11 +46,12 @@ class AwsKmsDecrypt:
                 CiphertextBlob=base64.b64decode(target.wrapped), EncryptionContext=target.context
             )
         except ClientError as error:
-            return Finding(False, error.response.get("Error", {}).get("Code", "ClientError"), self._lane)
+            code = str(error.response.get("Error", {}).get("Code", "unreachable"))
+            return Finding(False, "throttled" if code.startswith("Throttl") else code, self._lane)
         except (ConnectTimeoutError, ReadTimeoutError):
             return Finding(False, "timeout", self._lane)
-        except BotoCoreError as error:
-            return Finding(False, type(error).__name__, self._lane)
+        except BotoCoreError:
+            return Finding(False, "unreachable", self._lane)
         if opens(target, answer["Plaintext"]):
             return Finding(True, "", self._lane)
         return Finding(False, "wrong-data-key", self._lane)

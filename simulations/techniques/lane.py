@@ -32,7 +32,8 @@ class Finding:
     """What one try brought.
 
     ``ok`` means that the attacker got what it wanted, not that a call returned.  ``code`` is the backend's own code on
-    failure, ``detail`` the route.  ``lost_connection`` asks for a new process before the next try.
+    failure, or ``timeout``, ``unreachable``, ``throttled`` for what is no refusal; ``detail`` is the route.
+    ``lost_connection`` asks for a new process before the next try.
     """
 
     ok: bool
@@ -90,7 +91,7 @@ class Lane:
     def attempt(self) -> Finding:
         """Make one try; never raises and never takes longer than the timeout.  ``ready`` comes before it."""
         if self._pipe is None:
-            return Finding(False, "process-died", self.name)
+            return Finding(False, "unreachable", self.name)
         try:
             self._pipe.send("try")
             if not self._pipe.poll(self._timeout_seconds):
@@ -99,7 +100,7 @@ class Lane:
             finding: Finding = self._pipe.recv()
         except (EOFError, OSError):
             self.end()
-            return Finding(False, "process-died", self.name)
+            return Finding(False, "unreachable", self.name)
         if finding.lost_connection:
             self.end()
         return finding
@@ -132,4 +133,4 @@ def _serve(pipe: Connection, config_json: str, lane: str) -> None:
         except (EOFError, BrokenPipeError):
             return
         except Exception as error:  # noqa: BLE001 - an attacker goes on whatever happens; the kind is journalled
-            pipe.send(Finding(False, type(error).__name__, lane))
+            pipe.send(Finding(False, "unreachable", f"{lane} ({type(error).__name__})"))

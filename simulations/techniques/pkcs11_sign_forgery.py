@@ -44,8 +44,8 @@ class Pkcs11SignForgery:
             verdict = Verdict.model_validate_json(answer.content)
         except httpx.TimeoutException:
             return Finding(False, "timeout", self._lane)
-        except (httpx.HTTPError, ValueError) as error:
-            return Finding(False, type(error).__name__, self._lane)
+        except (httpx.HTTPError, ValueError):
+            return Finding(False, "unreachable", self._lane)
         return Finding(verdict.accepted, verdict.code, self._lane)
 
     def _next(self) -> Submission:

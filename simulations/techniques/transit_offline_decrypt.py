@@ -48,8 +48,8 @@ class TransitOfflineDecrypt:
             plain = decrypt_row(value, material, aad=str(row).encode())
         except httpx.HTTPStatusError as error:
             return Finding(False, f"export-{error.response.status_code}", route)
-        except httpx.HTTPError as error:
-            return Finding(False, f"export-{type(error).__name__}", route)
+        except httpx.HTTPError:
+            return Finding(False, "unreachable", route)
         except psycopg.Error as error:
             self._kept = None if route == "open" else self._kept
             return Finding(False, _sql_code(error), route)
@@ -135,8 +135,8 @@ def _sql_code(error: psycopg.Error) -> str:
         ("no pg_hba.conf entry", "28000"),
         ("permission denied for database", "42501"),
         ("terminating connection", "57P01"),
-        ("Connection refused", "connection-refused"),
+        ("Connection refused", "unreachable"),
     ):
         if words in text:
             return code
-    return type(error).__name__
+    return "unreachable"
