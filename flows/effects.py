@@ -85,7 +85,14 @@ class Proof:
         """Turn into a result; the receipt gets its third time only here."""
         if receipt is not None and self.holds:
             receipt = receipt.model_copy(update={"proven_at": self.probes[-1].at})
-        return StepResult("proven" if self.holds else "not-proven", receipt, self.probes, dict(outputs), detail)
+        told = detail if self.holds else f"{detail} {self._why_not()}".strip()
+        return StepResult("proven" if self.holds else "not-proven", receipt, self.probes, dict(outputs), told)
+
+    def _why_not(self) -> str:
+        last = self.probes[-1]
+        if last.outcome is Outcome.INCONCLUSIVE:
+            return f"Nothing is shown: the last try of {last.operation} got no usable answer ({last.code or 'none'})."
+        return f"The last try of {last.operation} {last.outcome.value}; it had to be {last.expected}."
 
 
 def prove(context: StepContext, probe: Callable[[], ProbeResult]) -> Proof:

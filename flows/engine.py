@@ -7,7 +7,7 @@ flow included, finds that result.  A holder that died is replaced; one that live
 from __future__ import annotations
 
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 from flows.effects import StepContext, StepResult, effect_of
 from flows.owners import alive, this_owner
@@ -58,19 +58,16 @@ def contain_now(wiring: Wiring, incident_id: str) -> Incident:
     incident = wiring.incident(incident_id)
     planned = incident.plan.in_phase(Phase.CONTAIN) if incident.plan else ()
     steps = [step for step in planned if _may_run(incident, step)]
-    waves = _waves(steps)
-    for wave in waves:
-        with ThreadPoolExecutor(max_workers=max(1, len(wave))) as pool:
-            list(pool.map(lambda step: _attempt(wiring, incident_id, step.id), wave))
+    running: dict[str, Future[None]] = {}
+
+    def run(step: Step) -> None:
+        wait([running[need] for need in step.needs if need in running])
+        _attempt(wiring, incident_id, step.id)
+
+    with ThreadPoolExecutor(max_workers=max(1, len(steps))) as pool:
+        for step in steps:  # in plan order, in which a step stands behind what it needs
+            running[step.id] = pool.submit(run, step)
     return wiring.incident(incident_id)
-
-
-def _waves(steps: list[Step]) -> list[list[Step]]:
-    """Group steps so that each stands in a later wave than what it needs."""
-    depth: dict[str, int] = {}
-    for step in steps:
-        depth[step.id] = max((depth[need] + 1 for need in step.needs if need in depth), default=0)
-    return [[step for step in steps if depth[step.id] == level] for level in range(max(depth.values(), default=-1) + 1)]
 
 
 def reach_milestones(wiring: Wiring, incident_id: str) -> None:

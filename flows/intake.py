@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from flows.wiring import Wiring
@@ -16,7 +17,7 @@ from playbooks.incident import Incident
 from playbooks.keys import KeyFacts
 from playbooks.matching import match, same_case
 from playbooks.planner import make_plan
-from playbooks.plans import Plan
+from playbooks.plans import Phase, Plan
 from playbooks.playbook import Playbook, choose
 from playbooks.record import GENESIS, EventKind
 from playbooks.refs import KeyRef
@@ -97,15 +98,21 @@ def replan(wiring: Wiring, incident_id: str) -> Plan:
 
 
 def read_facts(wiring: Wiring, exposures: Iterable[Exposure]) -> dict[KeyRef, KeyFacts]:
-    """Facts of every key within the blast radius; one that cannot be read is left out, and the plan says so."""
-    facts: dict[KeyRef, KeyFacts] = {}
-    for reached in blast_radius(wiring.estate, tuple(exposures)).keys:
-        key = KeyRef.parse(reached.name)
+    """Facts of every key within the blast radius, read side by side.
+
+    One that cannot be read is left out, and the plan says so; a backend that hangs costs its own timeout once.
+    """
+    keys = [KeyRef.parse(reached.name) for reached in blast_radius(wiring.estate, tuple(exposures)).keys]
+
+    def read(key: KeyRef) -> KeyFacts | None:
         try:
-            facts[key] = wiring.keys(key).describe(key)
+            facts: KeyFacts = wiring.keys(key).describe(key)
         except KeyquellError:
-            continue
-    return facts
+            return None
+        return facts
+
+    with ThreadPoolExecutor(max_workers=max(1, min(16, len(keys)))) as pool:
+        return {key: facts for key, facts in zip(keys, pool.map(read, keys), strict=True) if facts is not None}
 
 
 def approve(wiring: Wiring, incident_id: str, *, approver: str, digest: str, method: str = "cli") -> None:
@@ -150,6 +157,14 @@ def close(wiring: Wiring, incident_id: str, *, by: str, outcome: str) -> None:
         raise InvalidInput(
             f"{incident_id} was never proven contained, so it cannot be closed as recovered.",
             hint="Close it as not-contained or false-alarm, or go on with `keyquell run`.",
+        )
+    if outcome == "recovered" and any(
+        incident.plan and incident.plan.step(name).phase is Phase.CONTAIN and status.state == "undone"
+        for name, status in incident.steps.items()
+    ):
+        raise InvalidInput(
+            f"the containment of {incident_id} was taken back, so it cannot be closed as recovered.",
+            hint="Close it as false-alarm, or as not-contained and declare it anew.",
         )
     _note(wiring, incident_id, EventKind.CLOSED, by=by, outcome=outcome)
 

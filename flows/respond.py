@@ -6,6 +6,7 @@ Import only inside ``prefect_server``; importing Prefect takes two seconds and r
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -58,15 +59,26 @@ async def run_step(config: str, incident_id: str, step_id: str) -> str:
 
 
 async def _run_phase(config: str, incident_id: str, phase: Phase) -> None:
-    """Run the ready steps of a phase side by side, until none is ready; a failed step stops only what needs it."""
+    """Run the ready steps of a phase side by side, until none is ready.
+
+    A step that fails or hangs stops only what needs it: the others' successors start as soon as those are done.
+    """
     tried: set[str] = set()
+    running: set[asyncio.Task[Any]] = set()
     while True:
         incident = await asyncio.to_thread(_wiring(config).incident, incident_id)
         ready = [step for step in ready_steps(incident) if step.phase is phase and step.id not in tried]
-        if not ready:
-            return
         tried.update(step.id for step in ready)
-        await asyncio.gather(*(run_step(config, incident_id, step.id) for step in ready), return_exceptions=True)
+        running |= {asyncio.create_task(_settle(config, incident_id, step.id)) for step in ready}
+        if not running:
+            return
+        _, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+
+
+async def _settle(config: str, incident_id: str, step_id: str) -> None:
+    """Run a step to its end, good or bad; which of them it was is in the record."""
+    with contextlib.suppress(Exception):
+        await run_step(config, incident_id, step_id)
 
 
 def _phase_flow(phase: Phase) -> Callable[[str, str], Awaitable[None]]:
