@@ -29,7 +29,7 @@ def due(incident: Incident) -> list[Milestone]:
     if incident.renewed_at is None and _succeeded(incident, Phase.RENEW):
         found.append((EventKind.RENEWED, {}))
     if incident.data_safe_at is None and _data_safe(incident):
-        datasets = [step.target for step in incident.plan.in_phase(Phase.REENCRYPT)]
+        datasets = dict.fromkeys(step.target for step in incident.plan.in_phase(Phase.REENCRYPT))
         found.append((EventKind.DATA_SAFE, {"datasets": list[JsonValue](datasets)}))
     checks = [step for step in incident.plan.steps if step.action is Action.CHECK_CONSUMER]
     if incident.restored_at is None and checks and all(_status(incident, step) == "proven" for step in checks):

@@ -7,8 +7,10 @@ from collections.abc import Mapping
 
 from flows.effects import StepContext, StepResult, prove
 from flows.outbox import queue
+from playbooks.briefing import briefing
 from playbooks.errors import NotFound
 from playbooks.gates import retirement_allowed
+from playbooks.playbook import Notice
 from playbooks.ports import Informs, Message, ReportsHealth
 from playbooks.receipts import Receipt
 from playbooks.timings import rfc3339
@@ -69,12 +71,14 @@ def _heard_from(context: StepContext, channel: ReportsHealth, consumer: str) -> 
 
 def notify(context: StepContext) -> StepResult:
     """Put one message into the outbox; delivery is at its own pace."""
-    incident = context.incident
+    incident = context.wiring.incident(context.incident.id)
+    notice = Notice(audience=context.step.target, subject=context.text("subject"), body=context.text("body"))
+    subject, body = notice.render(briefing(incident))
     message = Message(
         id=context.marker,
-        audience=context.step.target,
-        subject=context.text("subject"),
-        body=context.text("body"),
+        audience=notice.audience,
+        subject=subject,
+        body=body,
         exercise=incident.exercise,
     )
     queue(context.wiring.records, incident.id, message)
