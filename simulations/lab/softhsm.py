@@ -165,7 +165,7 @@ class NetworkHsm:
 
     def connection_options(self) -> dict[str, Any]:
         """Options of a ``pkcs11`` connection through the network, with the command that cuts clients off."""
-        evict = (sys.executable, evict_hsm_clients.__file__, str(self.directory))
+        evict = (sys.executable, "-I", "-S", evict_hsm_clients.__file__, str(self.directory))
         return {
             **self.hsm.connection_options(evict_command=evict),
             "module": str(_first(_CLIENTS)),
