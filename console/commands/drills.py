@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
+from rich.markup import escape
+from rich.text import Text
 
 from console.output import Common, ExitCode, people, show
 
@@ -32,11 +34,15 @@ def list_(*, common: Common = Common()) -> int:
 
 @drill.command
 def run(
-    scenario: str = "kms-credential-leak",
+    scenario: Annotated[str, Parameter(help="See `keyquell drill list`.")] = "kms-credential-leak",
+    /,
     *,
     seed: Annotated[int | None, Parameter(help="Makes the data the same again. Default: random.")] = None,
     output: Annotated[Path | None, Parameter(help="Folder for results. Default: drills/ in keyquell's home.")] = None,
-    kms: Annotated[Literal["", "ministack", "moto"], Parameter(help="moto lies about disabled keys.")] = "",
+    kms: Annotated[
+        Literal["ministack", "moto"] | None,
+        Parameter(help="KMS server instead of the scenario's; moto lies about disabled keys."),
+    ] = None,
     common: Common = Common(),
 ) -> int:
     """Run a drill: servers up, leak, attack, response, proof, score, report. Exit code 0 only if valid and passed."""
@@ -65,10 +71,11 @@ def run(
 
 @drill.command
 def schedule(
-    scenario: str = "",
+    scenario: Annotated[str, Parameter(help="Scenario to schedule; without one, the schedules are listed.")] = "",
+    /,
     *,
-    cron: Annotated[str, Parameter(help="Five fields, for example '0 6 * * 1': Mondays at six.")] = "",
-    timezone: Annotated[str, Parameter(help="IANA name.")] = "UTC",
+    cron: Annotated[str, Parameter(help="When: five fields, for example '0 6 * * 1', Mondays at six.")] = "",
+    timezone: Annotated[str, Parameter(help="Time zone of the cron fields, for example Europe/Berlin.")] = "UTC",
     remove: Annotated[bool, Parameter(help="Forget this scenario's schedule.", negative="")] = False,
     common: Common = Common(),
 ) -> int:
@@ -107,21 +114,22 @@ class _Progress:
             self._console.print(progress.text, markup=False, soft_wrap=True)
 
 
-def _summary(result: DrillResult, folder: Path) -> list[str]:
+def _summary(result: DrillResult, folder: Path) -> list[Text]:
     verdict = "[bold green]PASSED[/]" if result.valid and result.passed else "[bold red]NOT PASSED[/]"
     if not result.valid:
         verdict += " (the drill itself was not valid)"
-    lines = ["", f"{verdict}  {result.scenario}, seed {result.seed}"]
+    markup = ["", f"{verdict}  {result.scenario}, seed {result.seed}"]
     for objective in result.objectives:
         mark = "[green]✔[/]" if objective.passed else "[red]✘[/]"
-        lines.append(f"  {mark} {objective.sentence}  [dim]{objective.measured}[/]")
+        markup.append(f"  {mark} {escape(objective.sentence)}  [dim]{escape(str(objective.measured))}[/]")
     adversary, data, workload = result.adversary, result.data, result.workload
-    lines += [
+    markup += [
         f"  Adversary: {adversary.successes} of {adversary.attempts} tries succeeded.",
-        f"  Data: {data.verified} of {data.objects} objects verified, {data.lost} lost, {data.on_old_key} on the old key.",
+        f"  Data: {data.verified} of {data.objects} objects verified, "
+        f"{data.lost} lost, {data.on_old_key} on the old key.",
         f"  Service: {workload.failures} of {workload.requests} requests failed, "
         f"{workload.downtime_seconds:.1f} s down.",
-        f"  Report: {result.report_path}",
-        f"  Result: {folder / 'result.json'}",
+        f"  Report: {escape(result.report_path)}",
+        f"  Result: {escape(str(folder / 'result.json'))}",
     ]
-    return lines
+    return [Text.from_markup(each) for each in markup]

@@ -3,96 +3,114 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
+from rich.text import Text
 
 from console.output import Common, ExitCode, show, whoami
+from playbooks.errors import InvalidInput
 from playbooks.exposures import ExposureKind
+from playbooks.refs import parse_ref
+
+if TYPE_CHECKING:
+    from flows.undo import Undone
+    from flows.wiring import Wiring
+    from playbooks.incident import Incident
 
 Kind = Literal[
     "credential", "policy", "key-material", "data-key", "signing-key", "issuing-key", "algorithm", "availability"
 ]
+Id = Annotated[str, Parameter(help="Id or code name of the incident.")]
 As = Annotated[str, Parameter(name="--as", help="Your name in the record. Default: the login name.")]
 
 
 def declare(
     target: Annotated[str, Parameter(help="URI of the exposed key or credential, as in the estate.")],
+    /,
     *,
     kind: Annotated[Kind, Parameter(help="What the attacker has.")] = "credential",
     via: Annotated[str, Parameter(help="URI of the credential through which it got out, if known.")] = "",
     since: Annotated[datetime | None, Parameter(help="Last time it was known to be good.")] = None,
-    severity: Literal["low", "medium", "high", "critical"] = "high",
+    severity: Annotated[
+        Literal["low", "medium", "high", "critical"], Parameter(help="How bad it is; people are told.")
+    ] = "high",
     playbook: Annotated[str, Parameter(help="Playbook to use. Default: chosen by what is exposed.")] = "",
     plan_only: Annotated[bool, Parameter(help="Show the plan and change nothing.", negative="")] = False,
     by: As = "",
     common: Common = Common(),
 ) -> int:
     """Open an incident, plan it, and run the pre-approved containment at once."""
-    from playbooks.plan_text import plan_diff
-
-    from console.views import incident_data, incident_view, plan_data
+    from console.views import plan_data
     from flows.engine import contain_now
     from flows.intake import declare as open_incident
     from flows.intake import preview
     from flows.wiring import Wiring
     from playbooks.exposures import Exposure, Interval
+    from playbooks.plan_text import plan_diff
 
+    target, via = str(parse_ref(target)), str(parse_ref(via)) if via else ""
     occurred = Interval(not_before=_aware(since))
     exposure = Exposure(kind=ExposureKind(kind), target=target, via=via, occurred=occurred, confidence=1.0)
     with Wiring.from_file(common.config) as wiring:
+        _in_estate(wiring, target)
         if plan_only:
             plan, facts = preview(wiring, [exposure], requested_by=whoami(by))
-            show(common, plan_data(plan), plan_diff(plan, facts))
+            show(
+                common, plan_data(plan), plan_diff(plan, facts), "", "Nothing was changed. Without --plan-only it runs."
+            )
             return ExitCode.OK
         incident_id = open_incident(wiring, [exposure], requested_by=whoami(by), severity=severity, playbook=playbook)
         incident = contain_now(wiring, incident_id)
-        show(common, incident_data(incident), incident_view(incident))
-        return ExitCode.FAILED if incident.not_contained else ExitCode.OK
+        _show(common, incident)
+        if incident.contained_at is not None:
+            return ExitCode.OK
+        return ExitCode.FAILED if incident.not_contained else ExitCode.WAITING
 
 
-def plan(incident: str, *, common: Common = Common()) -> int:
+def plan(incident: Id, /, *, common: Common = Common()) -> int:
     """Show the plan of an incident as a diff; make it again when the facts changed and nothing ran yet."""
-    from playbooks.plan_text import plan_diff
-
-    from console.views import plan_data
+    from console.views import next_action, plan_data
     from flows.intake import replan
     from flows.wiring import Wiring
+    from playbooks.plan_text import plan_diff
     from playbooks.refs import KeyRef
 
     with Wiring.from_file(common.config) as wiring:
-        made = replan(wiring, incident)
-        facts = {KeyRef.parse(uri): fact for uri, fact in wiring.incident(incident).facts.items()}
-        show(common, plan_data(made), plan_diff(made, facts))
+        made = replan(wiring, named(wiring, incident))
+        now = wiring.incident(made.incident_id)
+        facts = {KeyRef.parse(uri): fact for uri, fact in now.facts.items()}
+        show(common, plan_data(made), plan_diff(made, facts), "", f"Next: {next_action(now)}")
         return ExitCode.OK
 
 
 def approve(
-    incident: str,
+    incident: Id,
+    /,
     *,
     digest: Annotated[str, Parameter(help="Digest of the plan you looked at (the first 8 characters or more).")],
     by: As = "",
     deny: Annotated[bool, Parameter(help="Say no instead: stops every step that needs approval.", negative="")] = False,
-    reason: str = "",
+    reason: Annotated[str, Parameter(help="Why not, with --deny.")] = "",
     common: Common = Common(),
 ) -> int:
     """Approve exactly the plan you saw; it counts for as long as the plan does not change."""
-    from console.views import incident_data, incident_view
     from flows import intake
     from flows.wiring import Wiring
 
     with Wiring.from_file(common.config) as wiring:
+        incident = named(wiring, incident)
         if deny:
             intake.deny(wiring, incident, approver=whoami(by), digest=digest, reason=reason or "no reason given")
         else:
             intake.approve(wiring, incident, approver=whoami(by), digest=digest)
-        now = wiring.incident(incident)
-        show(common, incident_data(now), incident_view(now))
+        _show(common, wiring.incident(incident))
         return ExitCode.OK
 
 
 def run(
-    incident: str,
+    incident: Id,
+    /,
     *,
     wait: Annotated[float, Parameter(help="Seconds to wait for approvals before giving the terminal back.")] = 0.0,
     common: Common = Common(),
@@ -105,60 +123,115 @@ def run(
 
     settings = load_settings(common.config)
     with Wiring.open(settings) as wiring:
-        wiring.incident(incident)
+        incident = named(wiring, incident)
         ended = run_response(settings.source, incident, wait_for_approval_seconds=wait)
         now = wiring.incident(incident)
         show(common, {**incident_data(now), "ended": ended}, incident_view(now))
     return {"closed": ExitCode.OK, "waiting": ExitCode.WAITING}.get(ended, ExitCode.FAILED)
 
 
-def status(incident: str = "", *, common: Common = Common()) -> int:
+def status(
+    incident: Annotated[str, Parameter(help="Id of one incident. Default: all that are open.")] = "",
+    /,
+    *,
+    common: Common = Common(),
+) -> int:
     """Show one incident, or all that are open."""
-    from console.views import incident_data, incident_view
+    from console.views import incident_brief, incident_data, incident_view
     from flows.intake import open_incidents
     from flows.wiring import Wiring
 
     with Wiring.from_file(common.config) as wiring:
         if incident:
-            one = wiring.incident(incident)
-            show(common, incident_data(one), incident_view(one))
+            _show(common, wiring.incident(named(wiring, incident)))
             return ExitCode.OK
         found = open_incidents(wiring)
-        views = [incident_view(each) for each in found] or ["Nothing is burning: no open incident."]
+        view = incident_view if len(found) == 1 else incident_brief
+        views = [view(each) for each in found] or [Text("Nothing is burning: no open incident.")]
         show(common, {"open": [incident_data(each) for each in found]}, *views)
         return ExitCode.OK
 
 
-def undo(incident: str, *, by: As = "", common: Common = Common()) -> int:
+def undo(incident: Id, /, *, by: As = "", common: Common = Common()) -> int:
     """Take back the reversible steps of a false alarm, the last first."""
+    from console.views import next_action
     from flows.undo import undo as take_back
     from flows.wiring import Wiring
 
     with Wiring.from_file(common.config) as wiring:
+        incident = named(wiring, incident)
         results = take_back(wiring, incident, by=whoami(by))
-    lines = [f"↶ {each.step}" if each.taken_back else f"– {each.step}: {each.reason}" for each in results]
+        following = next_action(wiring.incident(incident))
+    lines = [_undone_line(each) for each in results] or ["Nothing is left to take back."]
     data = [{"step": each.step, "taken_back": each.taken_back, "reason": each.reason} for each in results]
-    show(common, {"incident": incident, "steps": data}, *lines)
-    return ExitCode.OK if any(each.taken_back for each in results) else ExitCode.FAILED
+    show(common, {"incident": incident, "steps": data, "next": following}, *lines, f"Next: {following}")
+    return ExitCode.FAILED if any(each.failed for each in results) else ExitCode.OK
 
 
 def close(
-    incident: str,
+    incident: Id,
+    /,
     *,
     outcome: Annotated[Literal["recovered", "false-alarm", "not-contained"], Parameter(help="How it ended.")],
     by: As = "",
     common: Common = Common(),
 ) -> int:
     """End a case; refused when the record contradicts the outcome."""
-    from console.views import incident_data, incident_view
     from flows import intake
     from flows.wiring import Wiring
 
     with Wiring.from_file(common.config) as wiring:
+        incident = named(wiring, incident)
+        before = wiring.incident(incident).closed
+        if before is not None and before.outcome != outcome:
+            raise InvalidInput(
+                f"{incident} was closed as {before.outcome} by {before.by} and stays so.",
+                hint="Declare it anew if it burns again.",
+            )
         intake.close(wiring, incident, by=whoami(by), outcome=outcome)
-        now = wiring.incident(incident)
-        show(common, incident_data(now), incident_view(now))
+        _show(common, wiring.incident(incident))
         return ExitCode.OK
+
+
+def _show(common: Common, incident: Incident) -> None:
+    from console.views import incident_data, incident_view
+
+    show(common, incident_data(incident), incident_view(incident))
+
+
+def _undone_line(undone: Undone) -> str:
+    if undone.taken_back:
+        return f"↶ {undone.step} was taken back."
+    return f"{'✘' if undone.failed else '–'} {undone.step} stays: {undone.reason.rstrip('.')}."
+
+
+def named(wiring: Wiring, word: str) -> str:
+    """The id behind an id or a code name.  Raises InvalidInput with the nearest ones when there is none."""
+    from difflib import get_close_matches
+
+    known = wiring.records.incidents()
+    if word in known:
+        return word
+    by_name = {each: wiring.incident(each).codename for each in known}
+    found = [each for each, codename in by_name.items() if codename == word.lower() or each == word.upper()]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise InvalidInput(f"{word} names several incidents: {', '.join(found)}.", hint="Give the id.")
+    near = get_close_matches(word, [*known, *by_name.values()], n=1, cutoff=0.5)
+    hint = f"Did you mean {near[0]}?" if near else "`keyquell status` lists the open ones."
+    raise InvalidInput(f"there is no incident {word!r}.", hint=hint)
+
+
+def _in_estate(wiring: Wiring, target: str) -> None:
+    from difflib import get_close_matches
+
+    estate = wiring.estate
+    known = [str(entry.ref) for entry in estate.keys]
+    known += [str(entry.ref) for entry in estate.credentials] + [str(entry.ref) for entry in estate.datasets]
+    near = get_close_matches(target, known, n=1, cutoff=0.8)
+    if target not in known and near:
+        raise InvalidInput(f"{target!r} is not in the estate.", hint=f"Did you mean {near[0]}?")
 
 
 def _aware(moment: datetime | None) -> datetime | None:

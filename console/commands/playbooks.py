@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
-from cyclopts import App
+from cyclopts import App, Parameter
 
 from console.output import Common, ExitCode, show
 
@@ -24,7 +25,7 @@ def list_(*, common: Common = Common()) -> int:
 
 
 @playbook.command(name="show")
-def show_(name: str, *, common: Common = Common()) -> int:
+def show_(name: Annotated[str, Parameter(help="Name of the playbook.")], /, *, common: Common = Common()) -> int:
     """Show one playbook as YAML."""
     import yaml
 
@@ -40,7 +41,7 @@ def show_(name: str, *, common: Common = Common()) -> int:
 
 
 @playbook.command
-def validate(file: Path, *, common: Common = Common()) -> int:
+def validate(file: Annotated[Path, Parameter(help="Playbook as YAML.")], /, *, common: Common = Common()) -> int:
     """Check a playbook file; an error names the line and what was expected."""
     from playbooks.errors import InvalidInput
     from playbooks.playbook import load

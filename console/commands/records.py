@@ -7,6 +7,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
+from console.commands.incidents import named
 from console.output import Common, ExitCode, show
 
 record = App(name="record", help="The hash-chained record of an incident.")
@@ -15,6 +16,7 @@ record = App(name="record", help="The hash-chained record of an incident.")
 @record.command
 def verify(
     source: Annotated[str, Parameter(help="An exported file, or the id of an incident.")],
+    /,
     *,
     head: Annotated[str, Parameter(help="The head that was noted elsewhere; shows a dropped tail.")] = "",
     common: Common = Common(),
@@ -31,7 +33,7 @@ def verify(
             count = len(read_export(Path(source)))
         else:
             with Wiring.from_file(common.config) as wiring:
-                wiring.incident(source)
+                source = named(wiring, source)
                 events = wiring.records.events(source)
                 found, count = verify_chain(events, expected_head=head), len(events)
     except RecordError as error:
@@ -43,20 +45,27 @@ def verify(
 
 
 @record.command
-def export(incident: str, file: Path, *, common: Common = Common()) -> int:
+def export(
+    incident: Annotated[str, Parameter(help="Id or code name of the incident.")],
+    file: Annotated[Path, Parameter(help="File to write.")],
+    /,
+    *,
+    common: Common = Common(),
+) -> int:
     """Write an incident's record to one file that can be verified offline."""
     from flows.wiring import Wiring
     from integrations.records.export import export as write
 
     with Wiring.from_file(common.config) as wiring:
-        wiring.incident(incident)
+        incident = named(wiring, incident)
         head = write(wiring.records, incident, file)
     show(common, {"incident": incident, "file": str(file), "head": head}, f"{file} ends at head {head}.")
     return ExitCode.OK
 
 
 def report(
-    incident: str,
+    incident: Annotated[str, Parameter(help="Id or code name of the incident.")],
+    /,
     *,
     output: Annotated[Path | None, Parameter(help="Folder for report.html. Default: STATE/reports/INCIDENT.")] = None,
     common: Common = Common(),
@@ -66,7 +75,7 @@ def report(
     from flows.wiring import Wiring
 
     with Wiring.from_file(common.config) as wiring:
-        wiring.incident(incident)
+        incident = named(wiring, incident)
         events = wiring.records.events(incident)
         folder = output or wiring.settings.state / "reports" / incident
         folder.mkdir(parents=True, exist_ok=True)

@@ -6,6 +6,7 @@ import sys
 from typing import Annotated
 
 from cyclopts import Parameter
+from rich.text import Text
 
 from console.output import Common, ExitCode, people, show
 
@@ -35,7 +36,12 @@ def doctor(*, common: Common = Common()) -> int:
     from flows.doctor import examine
 
     findings = examine(common.config)
-    lines = [f"{'[green]✔[/]' if each.ok else '[red]✘[/]'} {each.what}  [dim]{each.advice}[/]" for each in findings]
+    lines = [
+        Text.assemble(("✔ ", "green") if each.ok else ("✘ ", "red"), each.what, (f"  {each.advice}", "dim"))
+        for each in findings
+    ]
+    faults = sum(not each.ok for each in findings)
+    lines.append(Text(f"{faults} of {len(findings)} checks need a look." if faults else "Ready to respond."))
     data = [{"what": each.what, "ok": each.ok, "advice": each.advice} for each in findings]
     show(common, {"healthy": all(each.ok for each in findings), "findings": data}, *lines)
     return ExitCode.OK if all(each.ok for each in findings) else ExitCode.FAILED
