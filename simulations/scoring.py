@@ -32,7 +32,7 @@ REFUSALS_FOR_TRUTH = 5
 """So many attempts after the last success must have been refused before containment counts as true."""
 
 SHOWS_NOTHING = frozenset(
-    {"", "timeout", "unreachable", "throttled", "process-died", "no-process", "connection-refused"}
+    {"", "timeout", "unreachable", "throttled", "CKR_DEVICE_ERROR", "CKR_DEVICE_REMOVED", "57P01"}  # the last: cut off
 )
 """Codes of attempts that prove neither that the leaked thing works nor that it is dead."""
 
