@@ -56,13 +56,14 @@ def test_a_signing_key_is_contained_only_after_cutoff_and_revocation(
 ) -> None:
     """Turning the key off leaves what was signed before; the claim waits for relying parties to refuse it."""
     chain = Chain(cases["signing-key-leak"]().plan())
-    for step in chain.plan.in_phase(Phase.CONTAIN):
-        if not step.unavailable:
-            chain.prove(step.id, step.target)
-    assert EventKind.CONTAINED not in chain.due()
-    ending = [step for step in chain.plan.steps if step.action in (Action.PUBLISH_CUTOFF, Action.REVOKE_CERTIFICATE)]
-    assert ending
-    for step in ending:
+    ending = (Action.PUBLISH_CUTOFF, Action.REVOKE_CERTIFICATE)
+    steps = [
+        step
+        for step in chain.plan.steps
+        if (step.phase is Phase.CONTAIN or step.action in ending) and not step.unavailable
+    ]
+    assert {step.action for step in steps}.issuperset(ending)
+    for step in sorted(steps, key=lambda step: step.action in ending):
         assert EventKind.CONTAINED not in chain.due()
         chain.prove(step.id, step.target)
     assert EventKind.CONTAINED in chain.due()
