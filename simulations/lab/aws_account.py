@@ -69,7 +69,8 @@ class AwsAccount:
         """A root client of a service."""
         if service not in self._clients:
             config = Config(connect_timeout=2, read_timeout=10, retries={"total_max_attempts": 1})
-            self._clients[service] = boto3.session.Session().client(service, config=config, **self.root_options())
+            session: Any = boto3.session.Session()  # its overloads want the service as a literal
+            self._clients[service] = session.client(service, config=config, **self.root_options())
         return self._clients[service]
 
     def create_user(self, name: str, policy: Policy | None = None) -> LabUser:

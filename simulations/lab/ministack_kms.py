@@ -15,8 +15,8 @@ from typing import Any
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from ministack.core import iam_actions, iam_evaluator
-from ministack.core.responses import error_response_json, get_region, json_response
+from ministack.core import iam_actions, iam_evaluator, responses
+from ministack.core.responses import get_region
 from ministack.core.router import extract_access_key_id
 from ministack.services import kms
 
@@ -24,6 +24,9 @@ Reply = tuple[int, dict[str, str], bytes]
 Record = dict[str, Any]
 
 # The first 36 bytes stay the key id in clear: ministack's IAM check reads it there.
+_Response = tuple[int, dict[str, str], bytes]
+_answer: Callable[..., _Response] = responses.json_response
+_fault: Callable[..., _Response] = responses.error_response_json
 _KEY_ID_BYTES, _MATERIAL_BYTES, _NONCE_BYTES = 36, 32, 12
 _HEADER_BYTES = _KEY_ID_BYTES + _MATERIAL_BYTES + _NONCE_BYTES
 _DRY_RUN = {"Encrypt", "Decrypt", "GenerateDataKey", "GenerateDataKeyWithoutPlaintext", "ReEncrypt", "Sign", "Verify"}
@@ -34,7 +37,7 @@ class _Refusal(Exception):
     """Carries AWS's error reply out of a helper."""
 
     def __init__(self, code: str, message: str) -> None:
-        self.reply: Reply = error_response_json(code, message, 400)
+        self.reply: Reply = _fault(code, message, 400)
 
 
 def install() -> None:
@@ -67,7 +70,8 @@ def _bound(header: bytes, context: Mapping[str, str]) -> bytes:
 def _seal(record: Record, plaintext: bytes, context: Mapping[str, str]) -> bytes:
     nonce = os.urandom(_NONCE_BYTES)
     header = record["KeyId"].encode() + bytes.fromhex(kms._key_material_id(record)) + nonce
-    return header + AESGCM(record["_symmetric_key"]).encrypt(nonce, plaintext, _bound(header, context))
+    sealed: bytes = AESGCM(record["_symmetric_key"]).encrypt(nonce, plaintext, _bound(header, context))
+    return bytes(header + sealed)
 
 
 def _open(blob: bytes, context: Mapping[str, str], *, named: str) -> tuple[Record, str, bytes]:
@@ -122,7 +126,7 @@ def _encrypt_truly(original: Callable[[Record], Reply]) -> Callable[[Record], Re
             return original(data)
         _usable(record)
         sealed = _seal(record, _blob(data, "Plaintext"), data.get("EncryptionContext", {}))
-        return json_response(
+        return _answer(
             {
                 "KeyId": record["Arn"],
                 "CiphertextBlob": base64.b64encode(sealed).decode(),
@@ -141,7 +145,7 @@ def _decrypt_truly(original: Callable[[Record], Reply]) -> Callable[[Record], Re
             return original(data)
         context = data.get("EncryptionContext", {})
         record, material_id, plaintext = _open(_blob(data, "CiphertextBlob"), context, named=named)
-        return json_response(
+        return _answer(
             {
                 "KeyId": record["Arn"],
                 "Plaintext": base64.b64encode(plaintext).decode(),
@@ -172,7 +176,7 @@ def _reencrypt(data: Record) -> Reply:
     if "_symmetric_key" not in destination:
         raise _Refusal("InvalidKeyUsageException", f"{destination['Arn']} cannot encrypt symmetrically.")
     sealed = _seal(destination, plaintext, data.get("DestinationEncryptionContext", {}))
-    return json_response(
+    return _answer(
         {
             "CiphertextBlob": base64.b64encode(sealed).decode(),
             "SourceKeyId": source["Arn"],
@@ -196,7 +200,7 @@ def _rotate_on_demand(data: Record) -> Reply:
     record.setdefault("_old_materials", {})[kms._key_material_id(record)] = record["_symmetric_key"]
     record["_symmetric_key"] = os.urandom(32)
     rotations.append({"at": time.time(), "material": kms._key_material_id(record)})
-    return json_response({"KeyId": record["Arn"]})
+    return _answer({"KeyId": record["Arn"]})
 
 
 def _list_rotations(data: Record) -> Reply:
@@ -215,7 +219,7 @@ def _list_rotations(data: Record) -> Reply:
         if material in rotated:
             entry |= {"RotationDate": rotated[material], "RotationType": "ON_DEMAND"}
         rotations.append(entry)
-    return json_response({"Rotations": rotations, "Truncated": False})
+    return _answer({"Rotations": rotations, "Truncated": False})
 
 
 def _unless_pending_deletion(original: Callable[[Record], Reply]) -> Callable[[Record], Reply]:
@@ -280,7 +284,7 @@ def _put_policy(caller: str, data: Record) -> Reply:
             "MalformedPolicyDocumentException",
             "The new key policy will not allow you to update the key policy in the future.",
         )
-    return json_response({})
+    return _answer({})
 
 
 def _denied_destination(caller: str, data: Record) -> Reply | None:

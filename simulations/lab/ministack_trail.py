@@ -123,7 +123,8 @@ def _lookup(body: dict[str, Any]) -> tuple[int, dict[str, str], bytes]:
     """LookupEvents with NextToken: newest first, and a page continues after an event id."""
     wanted = {entry["AttributeKey"]: entry["AttributeValue"] for entry in body.get("LookupAttributes", [])}
     size = min(int(body.get("MaxResults") or _PAGE), _PAGE)
-    token, page, more = body.get("NextToken", ""), [], ""
+    token, more = body.get("NextToken", ""), ""
+    page: list[Any] = []
     skipping = bool(token)
     for event in reversed(_queue()):
         if skipping:

@@ -1,8 +1,8 @@
 """Servers of a lab: started in a private directory, bound to loopback, and always brought down.
 
 Every process runs in its own process group and is written to ``processes.jsonl`` (pid and creation time, synced) right
-after it starts; ``sweep`` ends what a killed lab left behind.  Linux's PDEATHSIG is not used: it fires when the *thread*
-that started the child ends, and labs start their servers from threads.
+after it starts; ``sweep`` ends what a killed lab left behind.  Linux's PDEATHSIG is not used: it fires when the
+*thread* that started the child ends, and labs start their servers from threads.
 """
 
 from __future__ import annotations
