@@ -44,7 +44,7 @@ def issue_credential(context: StepContext) -> StepResult:
     adapter = context.wiring.credentials(old)
     deliver_to = context.text("deliver_to")
     new, receipt = adapter.issue(like=old, marker=context.marker, deliver_to=deliver_to)
-    _tell(context, context.text("consumer"), {"credential": str(new)})
+    _tell(context, context.text("consumer"), {"credential": str(new), f"credential.{old}": str(new)})
     proof = prove(context, lambda: adapter.probe_credential(new, secret=deliver_to, expected="worked"))
     return proof.settle(receipt, credential=str(new))
 
