@@ -6,11 +6,11 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from playbooks.errors import InvalidInput
 from playbooks.plans import Gate
+from playbooks.yaml_lines import load_yaml, locate
 from simulations.journals import Technique
 
 Metric = Literal[
@@ -157,22 +157,17 @@ def read(path: Path) -> Scenario:
     """
     try:
         text = path.read_text(encoding="utf-8")
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        document = yaml.safe_load(text)
     except OSError as error:
         raise InvalidInput(f"the scenario {path} cannot be read ({error.strerror}).") from error
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise InvalidInput(f"{path}:{line}: this is not YAML: {error.problem}.") from error
+    document = load_yaml(text, file=str(path))
     try:
-        scenario = Scenario.model_validate(document)
+        scenario = Scenario.model_validate(document.data)
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "the document"
-        raise InvalidInput(f"{path}:{_line(root, first['loc'])}: {field}: {first['msg']}.") from error
+        lines = locate(error, document, file=str(path), schema=scenario_schema())
+        raise InvalidInput("\n".join(lines), hint="See docs/scenario.schema.json.") from error
     if scenario.name != path.stem:
-        line = _line(root, ("name",))
-        raise InvalidInput(f"{path}:{line}: name: expected {path.stem!r}, as the file is called.")
+        line, column = document.values["name",]
+        raise InvalidInput(f"{path}:{line}:{column}: name: expected {path.stem!r}, as the file is called.")
     return scenario
 
 
@@ -180,21 +175,3 @@ def scenario_schema() -> dict[str, Any]:
     """JSON Schema of a scenario file (draft 2020-12)."""
     schema = Scenario.model_json_schema()
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
-
-
-def _line(root: yaml.Node | None, location: tuple[int | str, ...]) -> int:
-    """The line of the deepest part of ``location`` that the document has."""
-    node, line = root, (root.start_mark.line if root else 0)
-    for part in location:
-        found: yaml.Node | None = None
-        if isinstance(node, yaml.MappingNode):
-            for key, value in node.value:
-                if key.value == str(part):
-                    found, line = value, key.start_mark.line
-        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-            found = node.value[part]
-            line = node.value[part].start_mark.line
-        if found is None:
-            break
-        node = found
-    return int(line) + 1

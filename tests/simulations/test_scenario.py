@@ -63,7 +63,7 @@ def test_a_mistake_is_named_with_file_and_line(case: str, tmp_path: Path) -> Non
     assert old in text
     path = tmp_path / "hsm-pin-leak.yaml"
     path.write_text(text.replace(old, new, 1), encoding="utf-8")
-    with pytest.raises(InvalidInput, match=rf"hsm-pin-leak\.yaml:\d+: .*{expected}"):
+    with pytest.raises(InvalidInput, match=rf"hsm-pin-leak\.yaml:\d+:\d+: .*{expected}"):
         read(path)
 
 
@@ -77,7 +77,7 @@ def test_the_line_of_a_mistake_is_right(tmp_path: Path) -> None:
     path = tmp_path / "hsm-pin-leak.yaml"
     path.write_text(text, encoding="utf-8")
     line = 1 + next(number for number, each in enumerate(text.splitlines()) if each.startswith("adversary:"))
-    with pytest.raises(InvalidInput, match=rf":{line}: adversary\.rate_per_second"):
+    with pytest.raises(InvalidInput, match=rf":{line}:\d+: adversary\.rate_per_second"):
         read(path)
 
 
