@@ -40,7 +40,8 @@ def drill_verdict(result: DrillResult, *, admitted: Sequence[str] = ()) -> Verdi
         remark = f"{price[:1].upper()}{price[1:]}{own}"
         return Verdict("bad", f"NOT CONTAINED: {_without_prefix(contained.note)}.", remark)
     took = _seconds(result.timings.first_abuse_at, result.timings.contained_true_at)
-    sentence = f"Contained in {took}, proven; {price}"
+    proven = _seconds(result.timings.first_abuse_at, result.timings.contained_claimed_at)
+    sentence = f"Contained in {took}, proven after {proven}; {price}"
     if missed or not result.passed:
         return Verdict("warn", sentence, f"Missed: {' '.join(missed)}")
     return Verdict("good", sentence, "Every objective was met.")

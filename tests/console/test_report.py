@@ -47,7 +47,7 @@ def test_a_good_drill_says_so_in_its_first_sentence() -> None:
     """Time, proof, data and service stand in the one heading."""
     page = render_report(result(), events(), attempts(), requests())
     [heading] = re.findall(r"<h1>(.*?)</h1>", page)
-    assert "Contained in 2.7 s, proven; no data lost; service down 1.5 s." in heading
+    assert "Contained in 2.7 s, proven after 3.0 s; no data lost; service down 1.5 s." in heading
 
 
 def test_a_drill_that_was_not_contained_says_not_contained_first() -> None:
