@@ -45,8 +45,7 @@ class _Memory:
     ) -> list[WrappedKey | Exception]:
         """Wrap a batch."""
         cipher = AESGCM(self.material[key])
-        random = os.urandom(12 * len(data_keys))
-        nonces = [random[at : at + 12] for at in range(0, len(random), 12)]
+        nonces = _nonces(len(data_keys))
         return [WrappedKey(n + cipher.encrypt(n, d, b"")) for n, d in zip(nonces, data_keys, strict=True)]
 
     def unwrap(self, key: KeyRef, wrapped: Sequence[WrappedKey]) -> list[bytes | Exception]:
@@ -62,10 +61,23 @@ class _Memory:
 
     def rewrap(self, wrapped: Sequence[WrappedKey], *, old: KeyRef, new: KeyRef) -> list[WrappedKey | Exception]:
         """Unwrap and wrap inside."""
-        opened = self.unwrap(old, wrapped)
-        if any(isinstance(item, Exception) for item in opened):
-            return [Refused("another key") for _ in opened]
-        return self.wrap(new, [item for item in opened if isinstance(item, bytes)], contexts=[])
+        opened, cipher, at = AESGCM(self.material[old]), AESGCM(self.material[new]), iter(_nonces(len(wrapped)))
+        try:
+            return [
+                WrappedKey(
+                    (nonce := next(at))
+                    + cipher.encrypt(nonce, opened.decrypt(item.blob[:12], item.blob[12:], b""), b""),
+                    item.context,
+                )
+                for item in wrapped
+            ]
+        except InvalidTag:
+            return [Refused("another key") for _ in wrapped]
+
+
+def _nonces(count: int) -> list[bytes]:
+    random = os.urandom(12 * count)
+    return [random[at : at + 12] for at in range(0, len(random), 12)]
 
 
 def run() -> dict[str, Any]:

@@ -102,7 +102,7 @@ class PostgresColumns:
         counts = dict.fromkeys(Standing, 0)
         objects = size = 0
         with session(self._options, subject=str(dataset), statement_seconds=_SWEEP_SECONDS) as connection:
-            column = Column.find(connection, dataset)
+            column = Column.find_for_sweep(connection, dataset)
             for page in column.pages(connection, Shard(dataset, 0, "", "")):
                 values, failed = _parse_all(dataset, page)
                 objects += len(page)
@@ -167,7 +167,7 @@ class PostgresColumns:
         custody.distinct(old, new)
         result = ShardResult()
         with session(self._options, subject=str(shard.dataset), statement_seconds=_SWEEP_SECONDS) as connection:
-            column = Column.find(connection, shard.dataset)
+            column = Column.find_for_sweep(connection, shard.dataset)
             for page in column.pages(connection, shard):
                 values, failed = _parse_all(shard.dataset, page)
                 for subject, error in failed:

@@ -17,6 +17,7 @@ from playbooks.refs import DatasetRef
 BATCH = 1000
 _KEY_TYPES = {"bigint": "int8", "integer": "int4", "smallint": "int2", "text": "text", "uuid": "uuid"}
 _DEADLOCK_TRIES = 4
+_ALONG_THE_KEY = "SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_sort = off; SET jit = off"
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 Row = tuple[Any, bytes, str]
@@ -37,12 +38,11 @@ class Column:
 
     @classmethod
     def find(cls, connection: Connection, dataset: DatasetRef) -> Column:
-        """Look the column up, on the connection that will sweep it.
+        """Look the column up.
 
         Raises InvalidInput for a path that is not SCHEMA.TABLE.COLUMN, NotFound when there is no such bytea column,
         Unavailable when the primary key is not one column of type bigint, integer, smallint, text or uuid.
         """
-        understand_arrays(connection)
         parts = dataset.path.split(".")
         if len(parts) != 3:
             raise InvalidInput(f"{dataset} must end in SCHEMA.TABLE.COLUMN")
@@ -61,6 +61,16 @@ class Column:
         companion = f"{name}_key" if types.get(f"{name}_key") == "text" else ""
         return cls(dataset, schema, table, name, keyed[0][0], _KEY_TYPES[keyed[0][1]], companion)
 
+    @classmethod
+    def find_for_sweep(cls, connection: Connection, dataset: DatasetRef) -> Column:
+        """Look the column up and settle the session on plans along the primary key; raises as ``find`` does.
+
+        With stale statistics the planner sorts half of a table for every page, which makes a sweep quadratic.
+        """
+        understand_arrays(connection)
+        connection.execute(_ALONG_THE_KEY)
+        return cls.find(connection, dataset)
+
     def pages(self, connection: Connection, shard: Shard) -> Iterator[list[Row]]:
         """The rows of a shard in key order, at most 1,000 a page; NULL values are not objects."""
         after, until, first = shard.after or None, shard.until or None, True
@@ -77,7 +87,7 @@ class Column:
                 limit=sql.Literal(BATCH),
             )
             with connection.cursor(binary=True) as cursor:
-                rows = cursor.execute(query, {"after": after, "until": until}).fetchall()
+                rows = cursor.execute(query, {"after": after, "until": until}, prepare=True).fetchall()
             if rows:
                 yield rows
             if len(rows) < BATCH:
@@ -123,7 +133,7 @@ class Column:
         arrays = (BinaryArray.of(self.key_type, ids), BinaryArray.of("bytea", old), BinaryArray.of("bytea", new))
         for turn in range(_DEADLOCK_TRIES):
             try:
-                return connection.execute(query, [*arrays, first, last]).rowcount
+                return connection.execute(query, [*arrays, first, last], prepare=True).rowcount
             except psycopg.errors.DeadlockDetected:
                 if turn == _DEADLOCK_TRIES - 1:
                     raise
