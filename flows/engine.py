@@ -6,6 +6,7 @@ flow included, finds that result.  A holder that died is replaced; one that live
 
 from __future__ import annotations
 
+import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
@@ -21,6 +22,9 @@ from playbooks.plans import Phase, Step
 from playbooks.record import EventKind
 from playbooks.step_status import StepStatus
 
+_HELD: set[tuple[str, str]] = set()
+"""(incident, step) that threads of this process work on."""
+_HELD_LOCK = threading.Lock()
 _FINISHED = ("proven", "done", "undone", "unavailable")
 
 
@@ -42,6 +46,17 @@ def step_once(wiring: Wiring, incident_id: str, step_id: str) -> StepStatus:
         return wiring.incident(incident_id).steps[step_id]
     step = _step(incident, step_id)
     try:
+        _carry_out(wiring, incident, step)
+    finally:
+        with _HELD_LOCK:
+            _HELD.discard((incident_id, step_id))
+    reach_milestones(wiring, incident_id)
+    return wiring.incident(incident_id).steps[step_id]
+
+
+def _carry_out(wiring: Wiring, incident: Incident, step: Step) -> None:
+    incident_id, step_id = incident.id, step.id
+    try:
         result = _run(wiring, incident, step)
     except KeyquellError as error:
         _fail(wiring, incident_id, step_id, error, retryable=isinstance(error, BackendError) and error.retryable)
@@ -49,8 +64,6 @@ def step_once(wiring: Wiring, incident_id: str, step_id: str) -> StepStatus:
         _fail(wiring, incident_id, step_id, error, retryable=False)
     else:
         _finish(wiring, incident_id, step_id, result)
-    reach_milestones(wiring, incident_id)
-    return wiring.incident(incident_id).steps[step_id]
 
 
 def contain_now(wiring: Wiring, incident_id: str) -> Incident:
@@ -67,6 +80,8 @@ def contain_now(wiring: Wiring, incident_id: str) -> Incident:
     with ThreadPoolExecutor(max_workers=max(1, len(steps))) as pool:
         for step in steps:  # in plan order, in which a step stands behind what it needs
             running[step.id] = pool.submit(run, step)
+    for outcome in running.values():
+        outcome.result()
     return wiring.incident(incident_id)
 
 
@@ -105,9 +120,9 @@ def _claim(wiring: Wiring, incident_id: str, step_id: str) -> Incident | None:
     while True:
         incident = wiring.incident(incident_id)
         step, status = _step(incident, step_id), incident.steps[step_id]
-        if status.state in _FINISHED or step.unavailable:
+        if status.state in _FINISHED or step.unavailable or incident.closed is not None:
             return None
-        if status.state == "running" and status.since and alive(status.owner, since=status.since, now=wiring.clock()):
+        if status.state == "running" and _held(wiring, incident_id, step_id, status):
             time.sleep(0.02)
             continue
         allowed, reason = _gate(incident, step)
@@ -115,11 +130,26 @@ def _claim(wiring: Wiring, incident_id: str, step_id: str) -> Incident | None:
             raise NotApproved(f"{step_id} may not run: {reason}.", hint=f"Run `keyquell approve {incident_id}`.")
         kind = EventKind.STEP_STARTED
         body = body_of(kind, step=step_id, attempt=status.attempts + 1, owner=this_owner())
-        try:
-            wiring.records.append(incident_id, kind=kind, body=body, expected_head=incident.head)
-        except Conflict:
-            continue
+        with _HELD_LOCK:
+            if (incident_id, step_id) in _HELD:
+                continue
+            try:
+                wiring.records.append(incident_id, kind=kind, body=body, expected_head=incident.head)
+            except Conflict:
+                continue
+            _HELD.add((incident_id, step_id))
         return incident
+
+
+def _held(wiring: Wiring, incident_id: str, step_id: str, status: StepStatus) -> bool:
+    """Is somebody at this step now?  Our own claim counts only while a thread of ours works on it.
+
+    One whose result could not be written (a full disk, say) would otherwise hold this process up for ever.
+    """
+    if status.owner == this_owner():
+        with _HELD_LOCK:
+            return (incident_id, step_id) in _HELD
+    return status.since is not None and alive(status.owner, since=status.since, now=wiring.clock())
 
 
 def _run(wiring: Wiring, incident: Incident, step: Step) -> StepResult:

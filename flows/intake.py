@@ -3,43 +3,62 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
+
+import fasteners
 
 from flows.wiring import Wiring
 from playbooks.blast_radius import blast_radius
 from playbooks.codenames import codename, new_incident_id
-from playbooks.errors import InvalidInput, KeyquellError
+from playbooks.errors import Conflict, InvalidInput, KeyquellError
 from playbooks.event_bodies import body_of
 from playbooks.exposures import Exposure, Signal
 from playbooks.incident import Incident
 from playbooks.keys import KeyFacts
 from playbooks.matching import match, same_case
 from playbooks.planner import make_plan
-from playbooks.plans import Phase, Plan
+from playbooks.plans import Plan
 from playbooks.playbook import Playbook, choose
 from playbooks.record import GENESIS, EventKind
 from playbooks.refs import KeyRef
+
+_INTAKE = threading.Lock()
 
 
 def ingest(wiring: Wiring, signal: Signal) -> str | None:
     """Join the open incident that the signal belongs to, or open one; None when nothing in the estate matches.
 
-    A signal that was seen before (same source and external id) changes nothing.
+    A signal that was seen before (same source and external id) changes nothing, unless an earlier process died before
+    it had planned.  What a running response's plan does not cover becomes a case of its own: a plan whose steps run
+    cannot change, and must not be claimed to contain what it never knew.
     """
-    exposures = match(signal, wiring.estate)
-    if not exposures:
+    found = match(signal, wiring.estate)
+    if not found:
         return None
-    for incident in open_incidents(wiring):
-        if any(seen.source == signal.source and seen.external_id == signal.external_id for seen in incident.signals):
+    with _alone(wiring):
+        for incident in open_incidents(wiring):
+            seen = any(
+                (each.source, each.external_id) == (signal.source, signal.external_id) for each in incident.signals
+            )
+            if not (seen or _cut_short(incident, signal) or same_case(signal, incident.exposures, found=found)):
+                continue
+            known = {(each.kind, each.target) for each in incident.exposures}
+            news = [each for each in found if (each.kind, each.target) not in known]
+            if news and _begun(incident):
+                found = tuple(news)
+                continue
+            more = news if seen else [each for each in found if each not in incident.exposures]
+            _add(wiring, incident.id, None if seen else signal, more)
+            if news or incident.plan is None:
+                _replan(wiring, incident.id)
             return incident.id
-        if same_case(signal, incident.exposures, found=exposures):
-            _add(wiring, incident.id, signal, [each for each in exposures if each not in incident.exposures])
-            return incident.id
-    incident_id = _open(wiring, exposures, requested_by=f"detector:{signal.source}", severity="high", playbook="")
-    _add(wiring, incident_id, signal, exposures)
-    replan(wiring, incident_id)
+        incident_id = _open(wiring, found, requested_by=_detector(signal), severity="high", playbook="")
+        _add(wiring, incident_id, signal, found)
+        _replan(wiring, incident_id)
     return incident_id
 
 
@@ -52,9 +71,10 @@ def declare(
     """
     for exposure in exposures:
         _known(wiring, exposure)
-    incident_id = _open(wiring, exposures, requested_by=requested_by, severity=severity, playbook=playbook)
-    _add(wiring, incident_id, None, exposures)
-    replan(wiring, incident_id)
+    with _alone(wiring):
+        incident_id = _open(wiring, exposures, requested_by=requested_by, severity=severity, playbook=playbook)
+        _add(wiring, incident_id, None, exposures)
+        _replan(wiring, incident_id)
     return incident_id
 
 
@@ -77,24 +97,39 @@ def preview(
 
 
 def replan(wiring: Wiring, incident_id: str) -> Plan:
-    """Read the facts and plan again; a plan that has begun to run is kept, for its steps hold its outputs."""
-    incident = wiring.incident(incident_id)
-    if incident.plan is not None and any(status.attempts for status in incident.steps.values()):
-        return incident.plan
-    facts = read_facts(wiring, incident.exposures)
-    plan = make_plan(
-        incident_id=incident_id,
-        exposures=incident.exposures,
-        estate=wiring.estate,
-        facts=facts,
-        playbook=_playbook(wiring, incident),
-        requested_by=incident.requested_by,
-    )
-    if incident.plan is None or plan.digest != incident.plan.digest:
+    """Read the facts and plan again; a plan that has begun to run is kept, for its steps hold its outputs.
+
+    Raises InvalidInput for an incident that was closed before it had a plan.
+    """
+    with _alone(wiring):
+        return _replan(wiring, incident_id)
+
+
+def _replan(wiring: Wiring, incident_id: str) -> Plan:
+    while True:
+        incident = wiring.incident(incident_id)
+        if incident.plan is not None and (incident.closed is not None or _begun(incident)):
+            return incident.plan
+        if incident.closed is not None or not incident.exposures:
+            raise InvalidInput(f"{incident_id} has nothing to plan: it is closed, or nothing is known to be out.")
+        facts = read_facts(wiring, incident.exposures)
+        plan = make_plan(
+            incident_id=incident_id,
+            exposures=incident.exposures,
+            estate=wiring.estate,
+            facts=facts,
+            playbook=_playbook(wiring, incident),
+            requested_by=incident.requested_by,
+        )
+        if incident.plan is not None and plan.digest == incident.plan.digest:
+            return plan
         read = {str(key): fact.model_dump(mode="json") for key, fact in facts.items()}
-        _note(wiring, incident_id, EventKind.FACTS_READ, facts=read)
-        _note(wiring, incident_id, EventKind.PLAN_MADE, plan=plan)
-    return plan
+        try:
+            head = _note_at(wiring, incident, incident.head, EventKind.FACTS_READ, facts=read)
+            _note_at(wiring, incident, head, EventKind.PLAN_MADE, plan=plan)
+        except Conflict:
+            continue
+        return plan
 
 
 def read_facts(wiring: Wiring, exposures: Iterable[Exposure]) -> dict[KeyRef, KeyFacts]:
@@ -149,24 +184,21 @@ def deny(wiring: Wiring, incident_id: str, *, approver: str, digest: str, reason
 
 
 def close(wiring: Wiring, incident_id: str, *, by: str, outcome: str) -> None:
-    """End the case.  Raises InvalidInput for an outcome that the record contradicts."""
-    incident = wiring.incident(incident_id)
-    if incident.closed is not None:
+    """End the case, once.  Raises InvalidInput for an outcome that the record contradicts."""
+    while True:
+        incident = wiring.incident(incident_id)
+        if incident.closed is not None:
+            return
+        if outcome == "recovered" and incident.contained_at is None:
+            raise InvalidInput(
+                f"{incident_id} was never proven contained, so it cannot be closed as recovered.",
+                hint="Close it as not-contained or false-alarm, or go on with `keyquell run`.",
+            )
+        try:
+            _note_at(wiring, incident, incident.head, EventKind.CLOSED, by=by, outcome=outcome)
+        except Conflict:
+            continue
         return
-    if outcome == "recovered" and incident.contained_at is None:
-        raise InvalidInput(
-            f"{incident_id} was never proven contained, so it cannot be closed as recovered.",
-            hint="Close it as not-contained or false-alarm, or go on with `keyquell run`.",
-        )
-    if outcome == "recovered" and any(
-        incident.plan and incident.plan.step(name).phase is Phase.CONTAIN and status.state == "undone"
-        for name, status in incident.steps.items()
-    ):
-        raise InvalidInput(
-            f"the containment of {incident_id} was taken back, so it cannot be closed as recovered.",
-            hint="Close it as false-alarm, or as not-contained and declare it anew.",
-        )
-    _note(wiring, incident_id, EventKind.CLOSED, by=by, outcome=outcome)
 
 
 def open_incidents(wiring: Wiring) -> list[Incident]:
@@ -203,6 +235,31 @@ def _add(wiring: Wiring, incident_id: str, signal: Signal | None, exposures: Ite
 
 def _note(wiring: Wiring, incident_id: str, kind: EventKind, **fields: Any) -> None:
     wiring.records.append_next(incident_id, kind=kind, body=body_of(kind, **fields))
+
+
+def _note_at(wiring: Wiring, incident: Incident, head: str, kind: EventKind, **fields: Any) -> str:
+    """Write only if nothing came in between: for events that contradict a record that moved on."""
+    return wiring.records.append(incident.id, kind=kind, body=body_of(kind, **fields), expected_head=head).hash
+
+
+def _begun(incident: Incident) -> bool:
+    return any(status.attempts for status in incident.steps.values())
+
+
+def _cut_short(incident: Incident, signal: Signal) -> bool:
+    """Did this detector's earlier process die right after it had opened the case?"""
+    return not incident.exposures and not incident.signals and incident.requested_by == _detector(signal)
+
+
+def _detector(signal: Signal) -> str:
+    return f"detector:{signal.source}"
+
+
+@contextmanager
+def _alone(wiring: Wiring) -> Iterator[None]:
+    """One intake at a time on this installation: two detectors that find the same leak must not open two cases."""
+    with _INTAKE, fasteners.InterProcessLock(wiring.settings.state / "intake.lock"):
+        yield
 
 
 def _playbook(wiring: Wiring, incident: Incident) -> Playbook:

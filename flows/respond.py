@@ -102,6 +102,9 @@ async def respond(config: str, incident_id: str, wait_for_approval_seconds: floa
     while True:
         await asyncio.to_thread(reach_milestones, wiring, incident_id)
         incident = await asyncio.to_thread(wiring.incident, incident_id)
+        if incident.plan is None and incident.exposures and incident.closed is None:
+            await asyncio.to_thread(intake.replan, wiring, incident_id)
+            continue
         move = next_move(incident, tried=tried)
         match move.kind:
             case "run":
