@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -39,6 +40,7 @@ class Wiring:
         self._adapters: dict[tuple[str, str, str], Any] = {}
         self._locks: dict[tuple[str, str, str], threading.Lock] = {}
         self._lock = threading.Lock()
+        self._estate: tuple[tuple[int, int, int] | None, Estate] | None = None
 
     @classmethod
     def open(cls, settings: Settings, *, clock: Clock = system_clock) -> Wiring:
@@ -54,7 +56,11 @@ class Wiring:
     @property
     def estate(self) -> Estate:
         """The inventory as it is on disk now.  Raises InvalidInput naming the file and the field."""
-        return load_estate(self.settings.estate)
+        place = self.settings.estate
+        seen = (found.st_mtime_ns, found.st_size, found.st_ino) if (found := _stat(place)) else None
+        if self._estate is None or self._estate[0] != seen:
+            self._estate = (seen, load_estate(place))
+        return self._estate[1]
 
     @cached_property
     def catalog(self) -> Mapping[str, Playbook]:
@@ -159,6 +165,13 @@ class Wiring:
                 hint=f"Configured: {known}.",
             )
         return self.settings.connections[connection]
+
+
+def _stat(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except OSError:
+        return None
 
 
 def load_estate(path: Path) -> Estate:
