@@ -23,6 +23,7 @@ from playbooks.record import Event, EventKind
 from simulations.environments import Environment, Site
 from simulations.journals import WorkloadRequest, read_journal
 from simulations.lab.processes import LabError
+from simulations.narration import tell
 
 RESPONDER, WORKLOAD, ADVERSARY, BYSTANDERS = "responder", "workload", "adversary", "bystanders"
 _POLL_SECONDS = 0.1
@@ -91,8 +92,8 @@ def wait_until_closed(site: Site, environment: Environment, report: Report) -> b
     with open_record(environment) as record:
         while time.monotonic() < deadline:
             events = newest_incident(record)
-            for event in events[shown:]:
-                report("response", describe(event))
+            for sentence in filter(None, map(tell, events[shown:])):
+                report("response", sentence)
             shown = len(events)
             if any(event.kind is EventKind.CLOSED for event in events):
                 return True
@@ -155,13 +156,6 @@ def keep_logs(directory: Path, output: Path) -> None:
         log = directory / f"{name}.log"
         if log.exists():
             shutil.copy(log, output / log.name)
-
-
-def describe(event: Event) -> str:
-    """An event in a few words, for live progress."""
-    step = str(event.body.get("step", ""))
-    outcome = str(event.body.get("outcome", "") or event.body.get("error", ""))
-    return " ".join(part for part in (event.kind.value, step, outcome) if part)
 
 
 def _start(site: Site, name: str, arguments: list[str]) -> None:

@@ -15,7 +15,7 @@ from console.output import Common, ExitCode, people, show
 
 if TYPE_CHECKING:
     from simulations.phases import Progress
-    from simulations.results import DrillResult
+    from simulations.results import DrillResult, ObjectiveResult
 
 drill = App(name="drill", help="Practise on real servers, with an adversary that keeps trying.")
 
@@ -121,7 +121,7 @@ def _summary(result: DrillResult, folder: Path) -> list[Text]:
     markup = ["", f"{verdict}  {result.scenario}, seed {result.seed}"]
     for objective in result.objectives:
         mark = "[green]✔[/]" if objective.passed else "[red]✘[/]"
-        markup.append(f"  {mark} {escape(objective.sentence)}  [dim]{escape(str(objective.measured))}[/]")
+        markup.append(f"  {mark} {escape(objective.sentence)}  [dim]{escape(_measured(objective))}[/]")
     adversary, data, workload = result.adversary, result.data, result.workload
     markup += [
         f"  Adversary: {adversary.successes} of {adversary.attempts} tries succeeded.",
@@ -133,3 +133,10 @@ def _summary(result: DrillResult, folder: Path) -> list[Text]:
         f"  Result: {escape(str(folder / 'result.json'))}",
     ]
     return [Text.from_markup(each) for each in markup]
+
+
+def _measured(objective: ObjectiveResult) -> str:
+    """The figure, or why there is none."""
+    if objective.measured is None or not objective.passed:
+        return objective.note
+    return f"{objective.measured:.2f}".rstrip("0").rstrip(".")
