@@ -173,9 +173,13 @@ class ReadsUsage(Protocol):
 
 @runtime_checkable
 class CutsCredential(Protocol):
-    """Makes a credential useless, reversibly where the backend can (``restore``)."""
+    """Makes a credential useless, reversibly where the backend can (``restore``).
 
-    def cut(self, credential: CredentialRef) -> Receipt: ...
+    With ``secret``, a reference to its secret part, a canary session is minted first, best effort and within a second,
+    so that ``ProbesSessions`` has something to try.
+    """
+
+    def cut(self, credential: CredentialRef, *, secret: str = "") -> Receipt: ...
     def restore(self, credential: CredentialRef, *, undo: Undo) -> Receipt: ...
     def close(self) -> None: ...
 
@@ -184,7 +188,17 @@ class CutsCredential(Protocol):
 class RevokesSessions(Protocol):
     """Ends what was minted from a credential: session tokens, child tokens, open connections."""
 
-    def revoke_sessions(self, credential: CredentialRef) -> Receipt: ...
+    def revoke_sessions(self, credential: CredentialRef, *, secret: str = "") -> Receipt: ...
+
+
+@runtime_checkable
+class ProbesSessions(Protocol):
+    """Tries what was minted from the credential before it was cut.
+
+    Raises Unavailable, saying why, when there is nothing to try: then nothing is shown of the sessions.
+    """
+
+    def probe_sessions(self, credential: CredentialRef, *, secret: str = "", expected: str) -> ProbeResult: ...
 
 
 @runtime_checkable

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from flows.effects import Proof, StepContext, StepResult, prove
-from playbooks.ports import Probes
+from playbooks.errors import Unavailable
+from playbooks.ports import Probes, ProbesSessions
 from playbooks.receipts import ProbeResult, Receipt
 from playbooks.refs import KeyRef
 
@@ -12,8 +13,8 @@ def cut_credential(context: StepContext) -> StepResult:
     """Make the credential useless, then try it from a fresh session."""
     credential = context.credential()
     adapter = context.wiring.credentials(credential)
-    receipt: Receipt = adapter.cut(credential)
     secret = context.text("secret", "")
+    receipt: Receipt = adapter.cut(credential, secret=secret)
     if not secret:
         return StepResult("done", receipt, detail="Not probed: the estate names no secret reference for it.")
     proof = prove(context, lambda: adapter.probe_credential(credential, secret=secret, expected="refused"))
@@ -21,13 +22,17 @@ def cut_credential(context: StepContext) -> StepResult:
 
 
 def revoke_sessions(context: StepContext) -> StepResult:
-    """End what was minted from the credential."""
+    """End what was minted from the credential, then try a session that was minted before the cut."""
     credential = context.credential()
     adapter = context.wiring.credentials(credential)
-    receipt: Receipt = adapter.revoke_sessions(credential)
-    if not hasattr(adapter, "probe_sessions"):
+    secret = context.text("secret", "")
+    receipt: Receipt = adapter.revoke_sessions(credential, secret=secret)
+    if not isinstance(adapter, ProbesSessions):
         return StepResult("done", receipt, detail="Not probed: the attacker's own sessions cannot be tried from here.")
-    proof = prove(context, lambda: adapter.probe_sessions(credential, expected="refused"))
+    try:
+        proof = prove(context, lambda: adapter.probe_sessions(credential, secret=secret, expected="refused"))
+    except Unavailable as nothing:
+        return StepResult("done", receipt, detail=f"Not shown: {nothing.message}")
     return proof.settle(receipt)
 
 

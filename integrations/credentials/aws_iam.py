@@ -15,7 +15,9 @@ from typing import Any, Literal, Self, cast
 
 from pydantic import JsonValue
 
+from integrations import canaries
 from integrations.secrets import read_secret, write_secret
+from integrations.vendors import aws_sessions
 from integrations.vendors.aws import (
     AwsConnection,
     access_key_id,
@@ -35,6 +37,7 @@ SESSION_POLICY = "KeyquellRevokeSessions"
 
 _KEYS_PER_USER = 2
 _DENIED = {"AccessDeniedException", "AccessDenied"}
+_OVER = {"ExpiredToken", "ExpiredTokenException"}
 
 
 class AwsIam:
@@ -67,12 +70,16 @@ class AwsIam:
 
     # --- cutting ------------------------------------------------------------------------------
 
-    def cut(self, credential: CredentialRef) -> Receipt:
-        """Make the access key inactive; sessions minted from it live on until they are revoked."""
+    def cut(self, credential: CredentialRef, *, secret: str = "") -> Receipt:
+        """Make the access key inactive; sessions minted from it live on until they are revoked.
+
+        With ``secret`` canary sessions are minted first, of the user and of each role that it may assume.
+        """
         requested = self._clock()
         before = self._status(credential)
         if before == "Inactive":
             return self._receipt(credential, "cut-credential", requested, undo={"status": before})
+        self._mint(credential, secret)
         answer = self._set_status(credential, "Inactive")
         return self._receipt(credential, "cut-credential", requested, answer, undo={"status": before or "Active"})
 
@@ -83,7 +90,7 @@ class AwsIam:
             return self._receipt(credential, "restore-credential", requested)
         return self._receipt(credential, "restore-credential", requested, self._set_status(credential, "Active"))
 
-    def revoke_sessions(self, credential: CredentialRef) -> Receipt:
+    def revoke_sessions(self, credential: CredentialRef, *, secret: str = "") -> Receipt:
         """End every session issued until now, of the user and of the roles it may assume.
 
         Every call moves the moment forward.  All places are tried before the first failure is raised.
@@ -93,7 +100,8 @@ class AwsIam:
         # Tokens carry whole seconds: one issued in this very second must be included.
         until = (requested.astimezone(UTC) + timedelta(seconds=2)).strftime("%Y-%m-%dT%H:%M:%SZ")
         policy = _deny_issued_before(until)
-        roles, failures = list(self._roles(credential)), list[BackendError]()
+        roles = [arn.rpartition("/")[2] for arn in self._roles(credential)]
+        failures = list[BackendError]()
         answer: Mapping[str, Any] = {}
         try:
             answer = self._call(credential, "put_user_policy", UserName=user, **policy)
@@ -110,10 +118,10 @@ class AwsIam:
         return self._receipt(credential, "revoke-sessions", requested, answer, undo=undo)
 
     def _roles(self, credential: CredentialRef) -> Iterator[str]:
-        """Names of the roles whose sessions may come from this credential, never the recovery identity's own."""
+        """ARNs of the roles whose sessions may come from this credential, never the recovery identity's own."""
         if self._connection.session_roles is not None:
-            named = [arn.rpartition("/")[2] for arn in self._connection.session_roles]
-            yield from (name for name in named if not self._is_recovery(name))
+            named = self._connection.session_roles
+            yield from (arn for arn in named if not self._is_recovery(arn.rpartition("/")[2]))
             return
         user, _ = _parts(credential)
         arn = str(self._call(credential, "get_user", UserName=user)["User"]["Arn"])
@@ -125,7 +133,7 @@ class AwsIam:
             whole = trusted & {"*", arn.split(":")[4], f"{arn.partition(':user/')[0]}:root"}
             reachable = arn in trusted or (whole and self._may_assume(credential, arn, role["Arn"]))
             if reachable and not self._is_recovery(role["RoleName"]):
-                yield str(role["RoleName"])
+                yield str(role["Arn"])
 
     def _may_assume(self, credential: CredentialRef, user: str, role: str) -> bool:
         try:
@@ -139,6 +147,16 @@ class AwsIam:
         except BackendError:
             return True  # unknown: a session ended for nothing is cheaper than one that lives
         return any(result["EvalDecision"] == "allowed" for result in answer["EvaluationResults"])
+
+    def _mint(self, credential: CredentialRef, secret: str) -> None:
+        """Canary sessions for ``probe_sessions``, best effort."""
+
+        def mint() -> None:
+            if access_key_id(secret) == _parts(credential)[1]:
+                aws_sessions.mint(self._connection, secret, roles=self._roles(credential))
+
+        if canaries.place_of(secret):
+            canaries.within_a_second(mint)
 
     def _is_recovery(self, role: str) -> bool:
         kind, _, rest = self._connection.recovery_principal.rpartition(":")[2].partition("/")
@@ -218,6 +236,35 @@ class AwsIam:
             code=told.code if told else "",
             at=self._clock(),
             detail=told.message if told and outcome is Outcome.INCONCLUSIVE else "",
+        )
+
+    def probe_sessions(self, credential: CredentialRef, *, secret: str = "", expected: str) -> ProbeResult:
+        """Try KMS with the sessions that were minted before the cut; all must be denied explicitly.
+
+        Raises Unavailable when none was minted, or when they are over by their own lifetime, which shows nothing.
+        """
+        sessions = aws_sessions.minted_from(secret) if canaries.place_of(secret) else {}
+        if not sessions:
+            raise Unavailable(
+                "no session could be minted from the access key before it was cut.", subject=str(credential)
+            )
+        tries = {name: self._try(credential, "kms", "list_aliases", place) for name, place in sessions.items()}
+        if any(error is not None and error.code in _OVER for error in tries.values()):
+            raise Unavailable("the sessions minted before the cut are over by their age.", subject=str(credential))
+        outcomes = {name: _read(error, session=True) for name, error in tries.items()}
+        outcome = next(
+            (each for each in (Outcome.WORKED, Outcome.INCONCLUSIVE) if each in outcomes.values()), Outcome.REFUSED
+        )
+        telling = next(name for name, each in outcomes.items() if each is outcome)
+        error = tries[telling]
+        return ProbeResult(
+            subject=str(credential),
+            operation="ListAliases in a session",
+            expected=cast("Literal['refused', 'worked']", expected),
+            outcome=outcome,
+            code=error.code if error else "",
+            at=self._clock(),
+            detail=f"sessions tried: {', '.join(sessions)}" if outcome is Outcome.REFUSED else f"session of {telling}",
         )
 
     def _try(self, credential: CredentialRef, service: str, operation: str, secret: str) -> BackendError | None:

@@ -19,6 +19,7 @@ from typing import Any, Self
 
 from pydantic import JsonValue
 
+from integrations import canaries
 from integrations.secrets import read_secret, write_secret
 from integrations.vendors.openbao import (
     PERMISSION_DENIED,
@@ -59,11 +60,15 @@ class OpenBaoTokens:
         """Close the session."""
         self._session.close()
 
-    def cut(self, credential: CredentialRef) -> Receipt:
+    def cut(self, credential: CredentialRef, *, secret: str = "") -> Receipt:
         """Revoke the token and, with it, its children.
+
+        With ``secret`` a child is made first where the token's policies permit, for ``probe_sessions``.
 
         Fine when it is gone already.  Raises Unavailable for a batch token and for this connection's own token.
         """
+        if canaries.place_of(secret):
+            canaries.within_a_second(lambda: self._make_child(credential, secret))
         return self._revoke(credential, "cut-credential")
 
     def restore(self, credential: CredentialRef, *, undo: Undo) -> Receipt:
@@ -75,9 +80,53 @@ class OpenBaoTokens:
             hint="Issue a new one.",
         )
 
-    def revoke_sessions(self, credential: CredentialRef) -> Receipt:
+    def revoke_sessions(self, credential: CredentialRef, *, secret: str = "") -> Receipt:
         """End every token minted from this one: OpenBao does so by revoking the parent, so the parent ends too."""
+        del secret
         return self._revoke(credential, "revoke-sessions")
+
+    def probe_sessions(self, credential: CredentialRef, *, secret: str = "", expected: str) -> ProbeResult:
+        """Try the child that was made before the cut; without one, see that the parent's accessor is gone.
+
+        OpenBao ends children with their parent (batch tokens and orphans excepted), so the latter is its own word for
+        it and not a try.
+        """
+        child = canaries.kept(secret)
+        if child.get("parent") == credential.path:
+            made = CredentialRef(credential.scheme, credential.connection, child["accessor"])
+            place = f"{canaries.place_of(secret)}#token"
+            result = self.probe_credential(made, secret=place, expected=expected)
+            return result.model_copy(update={"subject": str(credential), "operation": "lookup-self of a child"})
+        outcome, code, detail = Outcome.WORKED, "", "the token itself is alive"
+        try:
+            self._refuse_batch(credential)
+            self._lookup(credential)
+        except NotFound as gone:
+            outcome, code = Outcome.REFUSED, gone.code
+            detail = "no child could be made: the parent's accessor is gone, and children end with it"
+        except Unavailable:
+            raise
+        except BackendError as error:
+            outcome, code, detail = Outcome.INCONCLUSIVE, error.code, error.message
+        return ProbeResult.model_validate(
+            {
+                "subject": str(credential),
+                "operation": "lookup-accessor",
+                "expected": expected,
+                "outcome": outcome,
+                "code": code,
+                "at": self._clock(),
+                "detail": detail,
+            }
+        )
+
+    def _make_child(self, credential: CredentialRef, secret: str) -> None:
+        """A child of the token while it lives; the one of an earlier try stays when it lives no more."""
+        with OpenBaoSession(self._name, self._connection, identity=secret) as parent:
+            body = {"ttl": "15m", "renewable": False, "display_name": "keyquell-probe"}
+            made = parent.call("POST", "auth/token/create", subject=credential, body=body).auth
+        child = {"parent": credential.path, "accessor": str(made["accessor"]), "token": str(made["client_token"])}
+        canaries.keep(secret, child)
 
     def revoke_prefix(self, credential: CredentialRef, *, prefix: str) -> Receipt:
         """Revoke every lease below a path, for example ``auth/approle/login``: all tokens that it ever issued.

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, Self
 
+import psycopg
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
+from integrations.canaries import within_a_second
 from integrations.secrets import read_secret, write_secret
 from integrations.vendors.postgres import PostgresOptions, check_login, conninfo, session
 from playbooks.errors import BackendError, InvalidInput, NotFound, Refused
@@ -23,6 +26,7 @@ from playbooks.receipts import Outcome, ProbeResult, Receipt
 from playbooks.refs import CredentialRef
 
 _LONGEST_NAME = 63  # PostgreSQL's NAMEDATALEN - 1
+_ALIVE, _ENDED = "alive", "57P01"
 _REFUSALS = {"28000", "28P01", "42501"}
 
 
@@ -32,6 +36,8 @@ class PostgresRoles:
     def __init__(self, options: PostgresOptions, *, clock: Clock) -> None:
         self._options = options
         self._clock = clock
+        self._canaries: dict[str, psycopg.Connection[Any]] = {}
+        self._ended: dict[str, str] = {}
 
     @classmethod
     def open(cls, name: str, options: Mapping[str, Any], *, clock: Clock) -> Self:
@@ -39,10 +45,17 @@ class PostgresRoles:
         return cls(PostgresOptions.read(name, options), clock=clock)
 
     def close(self) -> None:
-        """Nothing is kept open between calls."""
+        """Close the canary sessions."""
+        for canary in self._canaries.values():
+            canary.close()
+        self._canaries.clear()
 
-    def cut(self, credential: CredentialRef) -> Receipt:
-        """Forbid the login and end its sessions; first the login, so that none comes back."""
+    def cut(self, credential: CredentialRef, *, secret: str = "") -> Receipt:
+        """Forbid the login and end its sessions; first the login, so that none comes back.
+
+        With ``secret`` a session of the role is opened before, for ``probe_sessions``.
+        """
+        self._open_canary(credential, secret)
         return self._set_login(credential, move="cut", allowed=False)
 
     def restore(self, credential: CredentialRef, *, undo: Undo) -> Receipt:
@@ -52,8 +65,9 @@ class PostgresRoles:
             return Receipt(subject=str(credential), move="restore", requested_at=now, accepted_at=now, changed=False)
         return self._set_login(credential, move="restore", allowed=True)
 
-    def revoke_sessions(self, credential: CredentialRef) -> Receipt:
+    def revoke_sessions(self, credential: CredentialRef, *, secret: str = "") -> Receipt:
         """End every session of the role; a login that is still allowed may come back at once."""
+        self._open_canary(credential, secret)
         requested = self._clock()
         with session(self._options, subject=str(credential)) as connection:
             ended = connection.execute(_TERMINATE, [credential.path]).fetchall()
@@ -108,6 +122,60 @@ class PostgresRoles:
             detail=detail,
         )
 
+    def probe_sessions(self, credential: CredentialRef, *, secret: str = "", expected: str) -> ProbeResult:
+        """Refused when the server lists no session of the role and has ended the one opened before the cut (57P01).
+
+        That session lives in the process that made the cut; elsewhere the server's list alone is the evidence.
+        """
+        del secret
+        canary = self._canary_code(credential.path)
+        outcome, code, detail = Outcome.REFUSED, canary or "no-session", "pg_stat_activity lists no session of the role"
+        try:
+            with session(self._options, subject=str(credential)) as connection:
+                left = connection.execute(_SESSIONS, [credential.path]).fetchone()
+        except BackendError as error:
+            outcome, code, detail = Outcome.INCONCLUSIVE, error.code, error.message
+        else:
+            if left is None or left[0] or canary == _ALIVE:
+                outcome, code = Outcome.WORKED, ""
+                detail = f"{left[0] if left else 'unknown'} sessions of the role are open"
+            elif canary not in ("", _ENDED):
+                outcome, detail = Outcome.INCONCLUSIVE, "the session ended, but not by the server's order"
+        return ProbeResult(
+            subject=str(credential),
+            operation="use of an open session",
+            expected="refused" if expected == "refused" else "worked",
+            outcome=outcome,
+            code=code,
+            at=self._clock(),
+            detail=detail,
+        )
+
+    def _canary_code(self, role: str) -> str:
+        """How the session opened before the cut answered: its SQLSTATE, "alive", or "" when there is none."""
+        if role not in self._canaries or role in self._ended:
+            return self._ended.get(role, "")
+        try:
+            self._canaries[role].execute("SELECT 1")
+        except psycopg.Error as error:
+            self._ended[role] = error.sqlstate or "closed"
+            return self._ended[role]
+        return _ALIVE
+
+    def _open_canary(self, credential: CredentialRef, secret: str) -> None:
+        """Best effort, and only while the role may still log in."""
+        role = credential.path
+        if not secret or (role in self._canaries and role not in self._ended):
+            return
+
+        def open_session() -> None:
+            dsn = make_conninfo(conninfo(self._options.dsn), user=role, password=read_secret(secret))
+            with suppress(psycopg.Error):
+                self._canaries[role] = psycopg.connect(dsn, autocommit=True)
+                self._ended.pop(role, None)
+
+        within_a_second(open_session)
+
     def _set_login(self, credential: CredentialRef, *, move: str, allowed: bool) -> Receipt:
         requested = self._clock()
         with session(self._options, subject=str(credential)) as connection:
@@ -144,6 +212,7 @@ class PostgresRoles:
         )
 
 
+_SESSIONS = "SELECT count(*) FROM pg_stat_activity WHERE usename = %s AND pid <> pg_backend_pid()"
 _TERMINATE = (
     "SELECT pg_terminate_backend(pid, 2000) FROM pg_stat_activity WHERE usename = %s AND pid <> pg_backend_pid()"
 )

@@ -87,15 +87,15 @@ class AwsConnection(BaseModel):
             raise InvalidInput(f"connection {name!r}, field {field!r}: {first['msg']}") from None
 
 
-def client(connection: AwsConnection, service: str, *, identity: str = "") -> Any:
+def client(connection: AwsConnection, service: str, *, identity: str = "", seconds: float = 5) -> Any:
     """A new client over new connections, logged in as the reference ``identity`` ("" is the recovery identity).
 
-    One attempt a call, 2 s to connect, 5 s to answer: retries belong to the flow.
+    One attempt a call, at most 2 s to connect and ``seconds`` to answer: retries belong to the flow.
     """
     secret = _credential(identity or connection.credential)
     config = Config(
-        connect_timeout=2,
-        read_timeout=5,
+        connect_timeout=min(2, seconds),
+        read_timeout=seconds,
         retries={"total_max_attempts": 1},
         max_pool_connections=connection.max_connections,
     )

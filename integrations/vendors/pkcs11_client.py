@@ -30,7 +30,7 @@ GENERATE_SECONDS = 30.0
 _START_SECONDS = 10.0
 
 #: The session or the device is gone, nothing was executed: open a new worker and make the call again, once.
-_RECONNECT = {
+LOST_SESSION = {
     "CKR_SESSION_HANDLE_INVALID",
     "CKR_SESSION_CLOSED",
     "CKR_USER_NOT_LOGGED_IN",
@@ -119,7 +119,7 @@ class Connection:
             try:
                 return self._once(call, arguments, seconds)
             except WorkerError as error:
-                if error.code not in _RECONNECT:
+                if error.code not in LOST_SESSION:
                     raise translated(error, subject, call) from error
             self.drop()
             try:
@@ -139,10 +139,10 @@ class Connection:
         finally:
             worker.end()
 
-    def log_in(self, worker: Worker, pin: str, *, cautious: bool = False) -> None:
+    def log_in(self, worker: Worker, pin: str, *, cautious: bool = False, seconds: float = _START_SECONDS) -> None:
         """Log a worker in with this PIN."""
         arguments = {"module": str(self.options.module), "token": self.options.token, "pin": pin, "cautious": cautious}
-        worker.call("login", arguments, seconds=_START_SECONDS)
+        worker.call("login", arguments, seconds=seconds)
 
     def drop(self) -> None:
         """End the worker; the next call makes a new one."""
@@ -200,6 +200,7 @@ def translated(error: WorkerError, subject: str, call: str) -> BackendError:
 __all__ = [
     "CALL_SECONDS",
     "GENERATE_SECONDS",
+    "LOST_SESSION",
     "REFUSALS",
     "Connection",
     "Pkcs11Options",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import stat
+import time
 from pathlib import Path
 from typing import Any
 
@@ -182,3 +183,55 @@ def test_a_backend_that_lies_about_cutting_is_caught(lying_aws: Account) -> None
     iam = AwsIam.open("prod", lying_aws.options, clock=now)
     assert iam.cut(ref(user)).changed
     assert probed(iam, user)[0] is Outcome.WORKED
+
+
+def test_sessions_minted_before_the_cut_are_shown_to_end_by_a_later_process(
+    iam: AwsIam, aws: Account, user: LabUser
+) -> None:
+    """The canaries outlive the cut, and are denied explicitly once sessions are revoked; another process sees it."""
+    role = aws.lab.create_role(f"canary-{next(NUMBERS)}", user.arn, allow("kms:*"))
+    iam.cut(ref(user), secret=user.credential)
+    place = Path(f"{user.credential.removeprefix('file:')}.session")
+    assert stat.S_IMODE(place.stat().st_mode) == 0o600
+    before = iam.probe_sessions(ref(user), secret=user.credential, expected="refused")
+    assert before.outcome is Outcome.WORKED
+    receipt = iam.revoke_sessions(ref(user), secret=user.credential)
+    again = AwsIam.open("prod", aws.options, clock=now)
+    after = again.probe_sessions(ref(user), secret=user.credential, expected="refused")
+    assert (after.outcome, after.code) == (Outcome.REFUSED, "AccessDeniedException")
+    assert {"user", role.rpartition("/")[2]} <= set(after.detail.removeprefix("sessions tried: ").split(", "))
+    for kept in json.loads(place.read_text()).values():
+        assert kept == user.access_key_id or json.loads(kept)["secret_access_key"] not in f"{receipt}{after}"
+
+
+def test_nothing_is_shown_of_sessions_when_none_was_minted(iam: AwsIam, user: LabUser) -> None:
+    """Without a secret, or after the key is dead, there is no session to try, and that is said."""
+    for secret in ("", user.credential):
+        iam.cut(ref(user), secret="")
+        iam.revoke_sessions(ref(user), secret=secret)
+        with pytest.raises(Unavailable, match="no session could be minted"):
+            iam.probe_sessions(ref(user), secret=secret, expected="refused")
+
+
+def test_a_canary_of_an_earlier_cut_proves_nothing_about_this_one(iam: AwsIam, user: LabUser) -> None:
+    """After a false alarm the next cut mints anew, so that an old denial is not taken for a new one."""
+    iam.cut(ref(user), secret=user.credential)
+    iam.revoke_sessions(ref(user), secret=user.credential)
+    iam.restore(ref(user), undo={})
+    time.sleep(2)  # a revocation covers the two seconds that follow it, to the second
+    iam.cut(ref(user), secret=user.credential)
+    assert iam.probe_sessions(ref(user), secret=user.credential, expected="refused").outcome is Outcome.WORKED
+
+
+def test_a_secret_that_cannot_be_read_does_not_keep_a_key_from_being_cut(iam: AwsIam, user: LabUser) -> None:
+    """The canary is best effort, the cut is not."""
+    assert iam.cut(ref(user), secret="file:/nowhere/at-all.json").changed
+
+
+def test_sessions_of_a_lying_backend_are_not_dead(lying_aws: Account) -> None:
+    """moto takes the Deny and goes on answering sessions."""
+    user = lying_aws.lab.create_user("svc-sessions", allow("kms:*", "sts:*"))
+    iam = AwsIam.open("prod", lying_aws.options, clock=now)
+    iam.cut(ref(user), secret=user.credential)
+    iam.revoke_sessions(ref(user), secret=user.credential)
+    assert iam.probe_sessions(ref(user), secret=user.credential, expected="refused").outcome is Outcome.WORKED

@@ -174,3 +174,26 @@ def test_a_token_in_place_of_an_accessor_is_refused_unread(tokens: OpenBaoTokens
     """A pasted secret never travels as an accessor."""
     with pytest.raises(InvalidInput, match="never a token"):
         tokens.cut(ref("b.AAAAsecret"))
+
+
+def test_a_child_made_before_the_cut_is_shown_to_die(openbao: OpenBaoServer, tokens: OpenBaoTokens) -> None:
+    """Where the token may make children, one of them is tried; where not, the accessor's end is told as such."""
+    openbao.write_policy("minter", {"auth/token/create": ["update"]})
+    accessor, token = openbao.create_token("minter")
+    tokens._make_child(ref(accessor), f"file:{token}")
+    assert tokens.probe_sessions(ref(accessor), secret=f"file:{token}", expected="refused").outcome is Outcome.WORKED
+    tokens.cut(ref(accessor), secret=f"file:{token}")
+    tokens.cut(ref(accessor), secret=f"file:{token}")
+    result = tokens.probe_sessions(ref(accessor), secret=f"file:{token}", expected="refused")
+    assert (result.outcome, result.code) == (Outcome.REFUSED, "permission denied")
+    assert result.operation == "lookup-self of a child"
+
+
+def test_without_a_child_the_accessor_alone_tells(openbao: OpenBaoServer, tokens: OpenBaoTokens) -> None:
+    """Alive before, gone after; the result says that no child was tried."""
+    accessor, token = openbao.create_token("reader")
+    assert tokens.probe_sessions(ref(accessor), secret=f"file:{token}", expected="refused").outcome is Outcome.WORKED
+    tokens.cut(ref(accessor), secret=f"file:{token}")
+    result = tokens.probe_sessions(ref(accessor), secret=f"file:{token}", expected="refused")
+    assert (result.outcome, result.operation) == (Outcome.REFUSED, "lookup-accessor")
+    assert "no child could be made" in result.detail

@@ -139,3 +139,30 @@ def test_a_logged_in_client_is_cut_off_and_cannot_come_back(
     attacker.drop()
     pin.close()
     lab_processes.stop("p11-kit-kek-hsm")
+
+
+def test_a_client_that_was_logged_in_before_the_cut_is_shown_to_be_cut_off(
+    hsm: SoftHsm, lab_processes: Processes, tmp_path: Path
+) -> None:
+    """Its session lives through the PIN change, ends with the eviction, and its PIN is refused; elsewhere we say so."""
+    network = NetworkHsm.start(lab_processes, tmp_path / "net", hsm)
+    leaked = f"file:{tmp_path / 'leaked.pin'}"
+    write_secret(leaked, read_secret(hsm.pin))
+    pin, other = (
+        Pkcs11Pin.open("kek-hsm", network.connection_options(), clock=lambda: datetime.now(UTC)) for _ in range(2)
+    )
+    pin.cut(PIN, secret=leaked)
+    pin.cut(PIN, secret=leaked)
+    assert pin.probe_sessions(PIN, secret=leaked, expected="refused").outcome is Outcome.WORKED
+    pin.revoke_sessions(PIN, secret=leaked)
+    for _ in range(3):
+        result = pin.probe_sessions(PIN, secret=leaked, expected="refused")
+        assert (result.outcome, result.code) == (Outcome.REFUSED, "CKR_PIN_INCORRECT")
+        assert "the open session ended" in result.detail
+    other.cut(PIN, secret=leaked)
+    with pytest.raises(Unavailable, match="no client of this process"):
+        other.probe_sessions(PIN, secret=leaked, expected="refused")
+    lab_processes.stop("p11-kit-kek-hsm")
+    assert pin.probe_sessions(PIN, secret=leaked, expected="refused").outcome is Outcome.INCONCLUSIVE
+    pin.close()
+    other.close()

@@ -11,7 +11,7 @@ import pytest
 
 from integrations.credentials.postgres_role import PostgresRoles
 from playbooks.errors import InvalidInput, NotFound
-from playbooks.ports import CutsCredential, IssuesCredential, ProbesCredential, RevokesSessions
+from playbooks.ports import CutsCredential, IssuesCredential, ProbesCredential, ProbesSessions, RevokesSessions
 from playbooks.receipts import Outcome
 from playbooks.refs import CredentialRef
 from simulations.lab.postgres import PostgresServer
@@ -43,7 +43,7 @@ def probed(roles: PostgresRoles, tmp_path: Path, expected: str) -> tuple[Outcome
 
 def test_it_is_what_the_flows_expect(roles: PostgresRoles) -> None:
     """The adapter implements its four ports."""
-    for port in (CutsCredential, IssuesCredential, ProbesCredential, RevokesSessions):
+    for port in (CutsCredential, IssuesCredential, ProbesCredential, ProbesSessions, RevokesSessions):
         assert isinstance(roles, port)
 
 
@@ -115,3 +115,27 @@ def test_a_dead_server_proves_nothing(tmp_path: Path) -> None:
     (tmp_path / "password").write_text("x")
     roles = PostgresRoles.open("shop", {"dsn": f"file:{tmp_path / 'dsn'}"}, clock=lambda: datetime.now(UTC))
     assert probed(roles, tmp_path, "refused") == (Outcome.INCONCLUSIVE, "")
+
+
+def test_a_session_from_before_the_cut_is_shown_to_be_ended(
+    roles: PostgresRoles, server: PostgresServer, tmp_path: Path
+) -> None:
+    """It was ended by the server's order (57P01); another process has the server's list of sessions alone."""
+    secret = f"file:{tmp_path / 'password'}"
+    roles.cut(REPORT, secret=secret)
+    roles.revoke_sessions(REPORT, secret=secret)
+    for _ in range(2):
+        result = roles.probe_sessions(REPORT, secret=secret, expected="refused")
+        assert (result.outcome, result.code) == (Outcome.REFUSED, "57P01")
+    other = PostgresRoles.open("shop", server.connection_options(), clock=lambda: datetime.now(UTC))
+    result = other.probe_sessions(REPORT, secret=secret, expected="refused")
+    assert (result.outcome, result.code) == (Outcome.REFUSED, "no-session")
+    roles.close()
+
+
+def test_a_session_that_is_open_is_not_called_dead(
+    roles: PostgresRoles, server: PostgresServer, tmp_path: Path
+) -> None:
+    """Whoever is still connected is seen in the server's list."""
+    with psycopg.connect(server.dsn("report", password_file=tmp_path / "password")):
+        assert roles.probe_sessions(REPORT, expected="refused").outcome is Outcome.WORKED
