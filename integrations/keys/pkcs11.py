@@ -13,6 +13,7 @@ operation that has begun, nor copies of a copyable key; whoever has the user PIN
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal, Self, cast
@@ -31,7 +32,9 @@ from integrations.vendors.pkcs11_client import (
     translated,
 )
 from integrations.vendors.pkcs11_csr import certification_request
+from integrations.vendors.pkcs11_objects import STAGE
 from integrations.vendors.pkcs11_pins import UserPin, evict
+from integrations.vendors.pkcs11_usage import KeptUsage
 from playbooks.errors import BackendError, InvalidInput, Unavailable
 from playbooks.keys import Capability, KeyFacts, KeyState
 from playbooks.ports import Clock, Undo, WrappedKey
@@ -61,6 +64,7 @@ class Pkcs11Token:
         self._options = options
         self._clock = clock
         self._pin = UserPin(options)
+        self._kept = KeptUsage(options.pin)
         self._connection = Connection(name, options, login=self._pin.log_in)
         self._possible: dict[str, dict[str, str]] = {}
 
@@ -141,7 +145,7 @@ class Pkcs11Token:
     def disable(self, key: KeyRef) -> Receipt:
         """Clear every usage attribute, then see from a new process that the token binds to it.
 
-        ``undo`` holds the old values.  Raises Unavailable when the token takes the change but does not enforce it.
+        ``undo`` holds the old values, also those that an earlier try cleared before it was killed.  Raises Unavailable when the token takes the change but does not enforce it.
         """
         receipt = self._clear(key, "disable", lambda _part, _name: True)
         operation = "sign" if _purpose(self._call(key, "facts", label=key.path)) == "sign" else "decrypt"
@@ -149,8 +153,8 @@ class Pkcs11Token:
         return receipt
 
     def enable(self, key: KeyRef, *, undo: Undo) -> Receipt:
-        """Set the usage attributes of ``undo`` again (nothing, when ``undo`` is empty)."""
-        return self._restore(key, "enable", undo)
+        """Set the usage attributes of ``undo`` again; when it is empty, those that ``disable`` is known to have cleared."""
+        return self._restore(key, "enable", undo, of="disable")
 
     def stop_encryption(self, key: KeyRef) -> Receipt:
         """Clear ENCRYPT and WRAP only; what is wrapped can still be opened."""
@@ -160,7 +164,7 @@ class Pkcs11Token:
 
     def resume_encryption(self, key: KeyRef, *, undo: Undo) -> Receipt:
         """Set ENCRYPT and WRAP again."""
-        return self._restore(key, "resume-encryption", undo)
+        return self._restore(key, "resume-encryption", undo, of="stop-encryption")
 
     # --- Quarantines ---------------------------------------------------------------------------
 
@@ -190,12 +194,19 @@ class Pkcs11Token:
     # --- Creates, Destroys -----------------------------------------------------------------------
 
     def create(self, *, like: KeyRef, marker: str) -> tuple[KeyRef, Receipt]:
-        """Generate a key of the same kind, sensitive, not extractable, not copyable, labelled ``NAME~MARKER``."""
+        """Generate a key of the same kind, sensitive, not extractable, not copyable, labelled ``NAME~MARKER``.
+
+        It gets its label in a second call: an HSM finishes a generation although the caller was killed meanwhile, and
+        two keys of one label are none.
+        """
         requested = self._clock()
         found = self._call(like, "facts", label=like.path)
         made = KeyRef("pkcs11", self._name, f"{like.path.partition(_MARK)[0]}{_MARK}{marker}")
         spec = {"kind": found["kind"], "purpose": _purpose(found)}
-        changed = self._call(made, "generate", label=made.path, spec=spec, seconds=GENERATE_SECONDS)
+        staged = f"{made.path}{STAGE}{secrets.token_hex(4)}"
+        changed = self._call(made, "generate", label=made.path, spec=spec, staged=staged, seconds=GENERATE_SECONDS)
+        if changed:
+            changed = self._call(made, "adopt", staged=staged, label=made.path)
         return made, self._receipt(made, "create", requested, changed=changed)
 
     def switch(self, *, old: KeyRef, new: KeyRef) -> Receipt:
@@ -210,6 +221,8 @@ class Pkcs11Token:
         """
         requested = self._clock()
         changed = self._call(key, "destroy", label=key.path)
+        for move in ("disable", "stop-encryption"):
+            self._kept.forget(key.path, move)
         return self._receipt(key, "destroy", requested, changed=changed)
 
     # --- Wraps, Rewraps ----------------------------------------------------------------------------
@@ -287,19 +300,21 @@ class Pkcs11Token:
             for part, values in usage.items()
         }
         old = {part: values for part, values in old.items() if values}
+        both = self._kept.add(key.path, move, old)
         if old:
             cleared = {part: dict.fromkeys(values, False) for part, values in old.items()}
             self._call(key, "set_usage", label=key.path, usage=cleared)
-        undo: dict[str, JsonValue] = {"usage": cast("JsonValue", old)} if old else {}
+        undo: dict[str, JsonValue] = {"usage": cast("JsonValue", both)} if both else {}
         return self._receipt(key, move, requested, changed=bool(old), undo=undo)
 
-    def _restore(self, key: KeyRef, move: str, undo: Undo) -> Receipt:
+    def _restore(self, key: KeyRef, move: str, undo: Undo, *, of: str) -> Receipt:
         requested = self._clock()
-        wanted = cast("dict[str, dict[str, bool]]", undo.get("usage", {}))
+        wanted = cast("dict[str, dict[str, bool]]", undo.get("usage") or self._kept.read(key.path, of))
         usage = self._call(key, "facts", label=key.path)["usage"]
         changed = any(usage.get(part, {}).get(name) != value for part in wanted for name, value in wanted[part].items())
         if changed:
             self._call(key, "set_usage", label=key.path, usage=wanted)
+        self._kept.forget(key.path, of)
         return self._receipt(key, move, requested, changed=changed)
 
     def _prove_refused(self, key: KeyRef, operation: str) -> None:

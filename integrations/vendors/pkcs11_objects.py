@@ -37,6 +37,10 @@ class KnownCode(Exception):
         self.code = code
 
 
+STAGE = "#"
+"""Stands between a label and the mark of a key that is being made for it."""
+
+
 def every_use(key: Any) -> Any:
     """The same object with every method.
 
@@ -130,12 +134,29 @@ def set_usage(key: dict[str, Any], usage: dict[str, dict[str, bool]]) -> None:
                 item[Attribute[name]] = value
 
 
-def generate(session: Any, label: str, spec: dict[str, Any], *, store: bool = True) -> bool:
-    """Generate ``spec = {kind, purpose}``: sensitive, never extractable, not copyable, usage changeable later."""
+def generate(session: Any, label: str, spec: dict[str, Any], *, staged: str = "", store: bool = True) -> bool:
+    """Generate ``spec = {kind, purpose}``: sensitive, never extractable, not copyable, usage changeable later.
+
+    The new key is called ``staged`` when that is given; False when ``label`` is taken and nothing was generated.
+    """
     if store and list(session.get_objects({Attribute.LABEL: label})):
         return False
-    make_key(session, label, spec["kind"], _SIGNING if spec["purpose"] == "sign" else _ENCRYPTION, store=store)
+    usage = _SIGNING if spec["purpose"] == "sign" else _ENCRYPTION
+    make_key(session, staged or label, spec["kind"], usage, store=store)
     return True
+
+
+def adopt(session: Any, staged: str, label: str) -> bool:
+    """Give a staged key its label, and destroy what earlier tries staged for it; False when the label is taken."""
+    taken = bool(list(session.get_objects({Attribute.LABEL: label})))
+    if not taken:
+        for item in list(session.get_objects({Attribute.LABEL: staged})):
+            item[Attribute.LABEL] = label
+            item[Attribute.ID] = label.encode()
+    for item in list(session.get_objects()):
+        if str(item[Attribute.LABEL]).startswith(staged.rpartition(STAGE)[0] + STAGE):
+            item.destroy()
+    return not taken
 
 
 def make_key(session: Any, label: str, kind: str, usage: Any, *, store: bool) -> dict[str, Any]:

@@ -91,9 +91,13 @@ class Served:
         """Set usage attributes: object class → attribute → value."""
         objects.set_usage(objects.find(self._session, label), usage)
 
-    def generate(self, label: str, spec: dict[str, Any]) -> bool:
-        """Generate a key, unless the label is taken; says whether it did."""
-        return objects.generate(self._session, label, spec)
+    def generate(self, label: str, spec: dict[str, Any], staged: str = "") -> bool:
+        """Generate a key, under the label ``staged`` if given, unless ``label`` is taken; says whether it did."""
+        return objects.generate(self._session, label, spec, staged=staged)
+
+    def adopt(self, staged: str, label: str) -> bool:
+        """Give a staged key its label, unless that is taken; says whether it did."""
+        return objects.adopt(self._session, staged, label)
 
     def destroy(self, label: str) -> bool:
         """Destroy every object of the label; says whether there was one."""
