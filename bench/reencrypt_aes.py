@@ -1,4 +1,7 @@
-"""AES re-encryption through the ESDK codec at 1 MiB frames, against the raw cryptography loop in the same run."""
+"""AES re-encryption through the ESDK codec at 1 MiB frames, against the raw cryptography loop in the same run.
+
+The loop does the same work on the same amount of data: it moves each sealed frame in, decrypts it and encrypts it.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,8 @@ from integrations.envelopes import esdk
 from playbooks.refs import KeyRef
 
 FRAMES = 256
-ROUNDS = 7
+ROUNDS = 15
+_SEALED_BYTES = esdk.FRAME_BYTES + 16
 _KEY = KeyRef.parse("openbao:bench/transit/kek")
 
 
@@ -49,8 +53,10 @@ def run() -> dict[str, Any]:
         data_keys=[esdk.encrypted_data_key(_KEY, b"wrapped")],
     )
     sealed = message.getvalue()
-    _ours(sealed, old, new), _raw(sealed)
-    pairs = [(_ours(sealed, old, new), _raw(sealed)) for _ in range(ROUNDS)]
+    ciphers = (AESGCM(old), AESGCM(new))
+    bare = _sealed_frames(ciphers[0])
+    _ours(sealed, old, new), _raw(bare, *ciphers)
+    pairs = [(_ours(sealed, old, new), _raw(bare, *ciphers)) for _ in range(ROUNDS)]
     size = FRAMES * esdk.FRAME_BYTES
     ours, reference = (size / statistics.median(column) for column in zip(*pairs, strict=True))
     return {
@@ -73,18 +79,24 @@ def _ours(sealed: bytes, old: bytes, new: bytes) -> float:
     return time.process_time() - started
 
 
-def _raw(sealed: bytes) -> float:
-    """The same bytes moved and the same ciphers run, without a format."""
-    first, second = AESGCM(os.urandom(32)), AESGCM(os.urandom(32))
-    plaintext, inner = memoryview(bytearray(esdk.FRAME_BYTES)), memoryview(bytearray(esdk.FRAME_BYTES + 16))
-    out, source = memoryview(bytearray(esdk.FRAME_BYTES + 16)), memoryview(sealed)
-    first.encrypt_into(bytes(12), plaintext, b"", inner)
-    started = time.process_time()
+def _sealed_frames(cipher: AESGCM) -> memoryview:
+    frame, sealed = os.urandom(esdk.FRAME_BYTES), memoryview(bytearray(FRAMES * _SEALED_BYTES))
     for index in range(FRAMES):
-        at = index * esdk.FRAME_BYTES
-        out[: esdk.FRAME_BYTES] = source[at : at + esdk.FRAME_BYTES]
-        first.decrypt_into(bytes(12), inner, b"", plaintext)
-        second.encrypt_into(index.to_bytes(12, "big"), plaintext, b"", out)
+        at = index * _SEALED_BYTES
+        cipher.encrypt_into(index.to_bytes(12, "big"), frame, b"", sealed[at : at + _SEALED_BYTES])
+    return sealed
+
+
+def _raw(sealed: memoryview, first: AESGCM, second: AESGCM) -> float:
+    """Every frame moved in, decrypted and encrypted, without a format."""
+    started = time.process_time()
+    inner, out = memoryview(bytearray(_SEALED_BYTES)), memoryview(bytearray(_SEALED_BYTES))
+    plaintext = memoryview(bytearray(esdk.FRAME_BYTES))
+    for index in range(FRAMES):
+        at, nonce = index * _SEALED_BYTES, index.to_bytes(12, "big")
+        inner[:] = sealed[at : at + _SEALED_BYTES]
+        first.decrypt_into(nonce, inner, b"", plaintext)
+        second.encrypt_into(nonce, plaintext, b"", out)
     return time.process_time() - started
 
 
