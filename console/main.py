@@ -21,6 +21,7 @@ app = App(
     version_flags=["--version"],
     default_parameter=Parameter(show_default=lambda value: None if value in ("", False) else value),
     result_action="return_value",
+    suppress_keyboard_interrupt=False,  # else cyclopts exits without a word
 )
 app.command(drills.drill)
 for command in (
@@ -59,6 +60,10 @@ def run(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         errors.print("Interrupted; nothing that was begun is lost. Run the command again to go on.")
         return ExitCode.INTERRUPTED
+    except SystemExit as stop:
+        if stop.code == ExitCode.TERMINATED:
+            errors.print("Interrupted by SIGTERM; what it had started is down.")
+        raise
     except KeyquellError as error:
         return _report(error, errors, wants_json=wants_json)
     except Exception as error:  # a responder gets a sentence; whoever mends it sets KEYQUELL_DEBUG

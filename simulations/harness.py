@@ -6,13 +6,14 @@ never tells the response what leaked: it hands the loot to the adversary and wat
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,7 +23,7 @@ from playbooks.ports import Clock
 from simulations import phases
 from simulations.environments import Environment, Site, build
 from simulations.journals import AdversaryAttempt, WorkloadRequest, read_journal
-from simulations.lab.processes import Processes
+from simulations.lab.processes import LabError, Processes
 from simulations.labstate import DrillState, LabState, sweep_labs
 from simulations.phases import Progress
 from simulations.players import Players
@@ -59,14 +60,22 @@ def lab_root() -> Path:
 def run_drill(drill: Drill) -> DrillResult:
     """Run one drill and return its score; result, record, journals and logs are in ``drill.output``.
 
-    Raises KeyquellError when the lab cannot be built; the lab is down when this returns or raises.
+    Raises KeyquellError when the lab cannot be built or a disk is full; the lab is down when this returns or raises.
     """
-    drill.output.mkdir(parents=True, exist_ok=True)
-    drill.root.mkdir(parents=True, exist_ok=True, mode=0o711)
-    for removed in sweep_labs(drill.root):
-        _say(drill, "sweep", f"cleaned up after a drill that was killed ({removed.name})")
-    with _ending_on_sigterm(), _lab(drill) as (site, state):
-        return _run(drill, site, state)
+    try:
+        drill.output.mkdir(parents=True, exist_ok=True)
+        drill.root.mkdir(parents=True, exist_ok=True, mode=0o711)
+        for removed in sweep_labs(drill.root):
+            _say(drill, "sweep", f"cleaned up after a drill that was killed ({removed.name})")
+        with _ending_on_sigterm(), _lab(drill) as (site, state):
+            return _run(drill, site, state)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise LabError(
+            "the drill was stopped: there is no space left on the disk.",
+            hint=f"It needs room in {drill.root} and in {drill.output}.",
+        ) from error
 
 
 def _run(drill: Drill, site: Site, state: LabState) -> DrillResult:
@@ -155,7 +164,8 @@ def _lab(drill: Drill) -> Iterator[tuple[Site, LabState]]:
         with Processes(directory) as processes:
             yield Site(directory, scenario, drill.seed, processes, drill.clock), state
     except BaseException:
-        phases.keep_logs(directory, drill.output)
+        with suppress(OSError):
+            phases.keep_logs(directory, drill.output)
         raise
     finally:
         shutil.rmtree(directory, ignore_errors=True)
