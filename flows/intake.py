@@ -21,7 +21,7 @@ from playbooks.incident import Incident
 from playbooks.keys import KeyFacts
 from playbooks.matching import match, same_case
 from playbooks.planner import make_plan
-from playbooks.plans import Plan
+from playbooks.plans import Phase, Plan
 from playbooks.playbook import Playbook, choose
 from playbooks.record import GENESIS, EventKind
 from playbooks.refs import KeyRef
@@ -189,16 +189,28 @@ def close(wiring: Wiring, incident_id: str, *, by: str, outcome: str) -> None:
         incident = wiring.incident(incident_id)
         if incident.closed is not None:
             return
-        if outcome == "recovered" and incident.contained_at is None:
-            raise InvalidInput(
-                f"{incident_id} was never proven contained, so it cannot be closed as recovered.",
-                hint="Close it as not-contained or false-alarm, or go on with `keyquell run`.",
-            )
+        if outcome == "recovered":
+            _refuse_if_open(incident)
         try:
             _note_at(wiring, incident, incident.head, EventKind.CLOSED, by=by, outcome=outcome)
         except Conflict:
             continue
         return
+
+
+def _refuse_if_open(incident: Incident) -> None:
+    """Raise InvalidInput when containment was never proven, or was taken back since."""
+    if incident.contained_at is None:
+        raise InvalidInput(
+            f"{incident.id} was never proven contained, so it cannot be closed as recovered.",
+            hint="Close it as not-contained or false-alarm, or go on with `keyquell run`.",
+        )
+    planned = incident.plan.in_phase(Phase.CONTAIN) if incident.plan else ()
+    if any(incident.steps[step.id].state == "undone" for step in planned):
+        raise InvalidInput(
+            f"the containment of {incident.id} was taken back, so it cannot be closed as recovered.",
+            hint="Close it as false-alarm, or as not-contained and declare it anew.",
+        )
 
 
 def open_incidents(wiring: Wiring) -> list[Incident]:
