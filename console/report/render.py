@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -26,6 +27,7 @@ _TEMPLATES = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+_TEMPLATES.filters["keep_units"] = lambda sentence: re.sub(r"(\d) (s|min)\b", "\\1\u00a0\\2", sentence)
 
 
 def render_report(

@@ -47,7 +47,7 @@ def test_a_good_drill_says_so_in_its_first_sentence() -> None:
     """Time, proof, data and service stand in the one heading."""
     page = render_report(result(), events(), attempts(), requests())
     [heading] = re.findall(r"<h1>(.*?)</h1>", page)
-    assert "Contained in 2.7 s, proven after 3.0 s; no data lost; service down 1.5 s." in heading
+    assert "Contained in 2.7\u00a0s, proven after 3.0\u00a0s; no data lost; service down 1.5\u00a0s." in heading
 
 
 def test_a_drill_that_was_not_contained_says_not_contained_first() -> None:
@@ -153,7 +153,7 @@ def test_the_report_is_written_into_the_folder(tmp_path: Path) -> None:
     """A drill's output folder without journals or record still gets a page."""
     assert write_report(tmp_path, events=events()) == tmp_path / "report.html"
     page = write_drill_report(result(), tmp_path)
-    assert "Contained in 2.7 s" in page.read_text(encoding="utf-8")
+    assert "Contained in 2.7\u00a0s" in page.read_text(encoding="utf-8")
 
 
 def test_labels_of_moments_never_overlap() -> None:
