@@ -27,9 +27,9 @@ from playbooks.refs import DatasetRef, KeyRef
 from simulations.lab.postgres import PostgresServer
 from simulations.lab.processes import Processes
 
-ROWS = 60_000
+ROWS = 150_000
 VALUE_BYTES = 256
-ROUNDS = 3
+ROUNDS = 5
 _CARDS = DatasetRef.parse("postgres:bench/public.cards.value")
 _KEYS = (KeyRef.parse("openbao:bench/transit/a"), KeyRef.parse("openbao:bench/transit/b"))
 

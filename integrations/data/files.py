@@ -19,7 +19,15 @@ from typing import Any, BinaryIO, Self
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from integrations.envelopes import custody, esdk, rewriting
-from integrations.envelopes.custody import Sealed, Standing
+from integrations.envelopes.custody import Standing
+from integrations.envelopes.messages import (
+    StoredMessage,
+    check_context,
+    replaced,
+    sealed_keys,
+    under_old,
+    unwrapped,
+)
 from integrations.vendors import folders
 from playbooks.errors import IntegrityFailure, InvalidInput, KeyquellError, NotFound
 from playbooks.ports import Clock, KeyWrapping, Shard, ShardResult, WrappedKey
@@ -37,23 +45,11 @@ class FileStoreOptions(BaseModel):
     root: Path
 
 
-@dataclass(slots=True)
-class _Object:
-    """One opened object: the version that was read is the one that may be replaced."""
-
-    name: str
-    stream: BinaryIO
-    header: esdk.Header
-    seen: folders.Seen
-    sealed: list[Sealed] = field(default_factory=list)
-    under_old: set[bytes] = field(default_factory=set)
-
-
 @dataclass(frozen=True, slots=True)
 class _Move:
     """What is needed to write an object anew: its data key, and the (same or fresh) one as wrapped by the new key."""
 
-    item: _Object
+    item: StoredMessage
     data_key: bytes = field(repr=False)
     fresh: bytes = field(repr=False)
     wrapped: WrappedKey
@@ -120,8 +116,8 @@ class FileStore:
         subject = f"{dataset}/{name}"
         with _opening(self._place(dataset, name), subject) as stream:
             header = esdk.read_header(stream, subject=subject)
-            _check_context(header, dataset, name)
-            data_key = _unwrapped(header, candidates, keys, subject)
+            check_context(header, dataset, name)
+            data_key = unwrapped(header, candidates, keys, subject)
             plaintext = io.BytesIO()
             esdk.decrypt_stream(stream, plaintext, header=header, data_key=data_key, subject=subject)
         return plaintext.getvalue()
@@ -164,7 +160,7 @@ class FileStore:
 
         def produce(move: _Move, copy: BinaryIO) -> None:
             item, subject = move.item, f"{shard.dataset}/{move.item.name}"
-            entries = _replaced(item, old, esdk.encrypted_data_key(new, move.wrapped.blob))
+            entries = replaced(item, old, esdk.encrypted_data_key(new, move.wrapped.blob))
             rewriting.copy_rewrapped(item.stream, copy, header=item.header, data_key=move.data_key, data_keys=entries)
             folders.sync(copy)
             copy.seek(0)
@@ -218,7 +214,7 @@ class FileStore:
                 ready, failed = self._opened(stack, shard.dataset, batch, old=old, new=new)
                 for name, error in failed:
                     custody.note(result, name, error)
-                pending = _under_old(ready, old=old, new=new, keys=keys, result=result)
+                pending = under_old(ready, old=old, new=new, keys=keys, result=result)
                 fresh_keys = [fresh(data_key) for _, data_key in pending]
                 wrapped = custody.wrap_proven(
                     new, fresh_keys, contexts=[item.header.context for item, _ in pending], keys=keys
@@ -254,22 +250,22 @@ class FileStore:
 
     def _opened(
         self, stack: ExitStack, dataset: DatasetRef, names: Iterable[str], *, old: KeyRef, new: KeyRef
-    ) -> tuple[list[_Object], list[tuple[str, Exception]]]:
-        ready: list[_Object] = []
+    ) -> tuple[list[StoredMessage], list[tuple[str, Exception]]]:
+        ready: list[StoredMessage] = []
         failed: list[tuple[str, Exception]] = []
         for name in names:
             subject = f"{dataset}/{name}"
             try:
                 stream = stack.enter_context(_opening(self._place(dataset, name), subject))
                 header = esdk.read_header(stream, subject=subject)
-                _check_context(header, dataset, name)
+                check_context(header, dataset, name)
             except NotFound:
                 continue  # deleted by its owner since the names were listed
             except KeyquellError as error:
                 failed.append((name, error))
                 continue
             seen = folders.Seen.of(stream, head_bytes=header.size)
-            ready.append(_Object(name, stream, header, seen, _sealed(header, subject, old=old, new=new)))
+            ready.append(StoredMessage(name, stream, header, seen, sealed_keys(header, subject, old=old, new=new)))
         return ready, failed
 
     def _folder(self, dataset: DatasetRef) -> Path:
@@ -298,91 +294,12 @@ def _opening(place: Path, subject: str) -> BinaryIO:
         raise IntegrityFailure(f"{subject} cannot be read ({error.strerror})", subject=subject) from error
 
 
-def _check_context(header: esdk.Header, dataset: DatasetRef, name: str) -> None:
-    for field_name, expected in (("dataset", str(dataset)), ("object", name)):
-        if header.context.get(field_name, expected) != expected:
-            raise IntegrityFailure(
-                f"{dataset}/{name} says that it is another object ({field_name} in its encryption context).",
-                subject=f"{dataset}/{name}",
-                code="encryption-context",
-                hint="It was moved or swapped; it was left alone.",
-            )
-
-
-def _sealed(header: esdk.Header, subject: str, *, old: KeyRef, new: KeyRef) -> list[Sealed]:
-    def fits(data_key: bytes) -> bool:
-        try:
-            esdk.verify_header(header, data_key, subject=subject)
-        except IntegrityFailure:
-            return False
-        return True
-
-    names_old, names_new = esdk.label(old), esdk.label(new)
-    return [
-        Sealed(
-            WrappedKey(entry.blob, header.context),
-            fits,
-            names_old=(entry.provider, entry.info) == names_old,
-            names_new=(entry.provider, entry.info) == names_new,
-        )
-        for entry in header.data_keys
-    ]
-
-
-def _under_old(
-    objects: Sequence[_Object], *, old: KeyRef, new: KeyRef, keys: KeyWrapping, result: ShardResult
-) -> list[tuple[_Object, bytes]]:
-    """The objects that open under the old key, with their data keys; those on the new one are counted as done.
-
-    The old key is tried first: most objects of a sweep are under it.
-    """
-    flat = [(item, sealed) for item in objects for sealed in item.sealed]
-    answers = custody.unwrap_fitting(old, [sealed for _, sealed in flat], keys=keys)
-    opened: dict[str, bytes] = {}
-    refusals: dict[str, Exception] = {}
-    for (item, sealed), answer in zip(flat, answers, strict=True):
-        if isinstance(answer, Exception):
-            refusals[item.name] = answer
-        else:
-            opened[item.name] = answer
-            item.under_old.add(sealed.wrapped.blob)
-    rest = [(item, sealed) for item, sealed in flat if item.name not in opened]
-    under_new = custody.unwrap_fitting(new, [sealed for _, sealed in rest], keys=keys)
-    done = {item.name for (item, _), answer in zip(rest, under_new, strict=True) if isinstance(answer, bytes)}
-    if not opened and not done:
-        custody.raise_when_down(answers)
-    result.already += len(done)
-    for item in objects:
-        if item.name not in opened and item.name not in done:
-            custody.note(result, item.name, refusals[item.name])
-    return [(item, opened[item.name]) for item in objects if item.name in opened]
-
-
-def _replaced(item: _Object, old: KeyRef, entry: esdk.EncryptedDataKey) -> list[esdk.EncryptedDataKey]:
-    """The data keys with the new one instead of those that open under, or name, the old key."""
-    gone = {esdk.label(old), (entry.provider, entry.info)}
-    others = (known for known in item.header.data_keys if known.blob not in item.under_old)
-    return [entry, *(known for known in others if (known.provider, known.info) not in gone)]
-
-
-def _unchanged(place: Path, item: _Object) -> bool:
+def _unchanged(place: Path, item: StoredMessage) -> bool:
     try:
         with place.open("rb") as now:
             return folders.Seen.of(now, head_bytes=item.header.size) == item.seen
     except FileNotFoundError:
         return False
-
-
-def _unwrapped(header: esdk.Header, candidates: Sequence[KeyRef], keys: KeyWrapping, subject: str) -> bytes:
-    named = {(entry.provider, entry.info) for entry in header.data_keys}
-    last: Exception = NotFound(f"no key was given for {subject}", subject=subject)
-    for key in sorted(candidates, key=lambda key: esdk.label(key) not in named):
-        sealed = _sealed(header, subject, old=key, new=key)
-        for answer in custody.unwrap_fitting(key, sealed, keys=keys):
-            if isinstance(answer, bytes):
-                return answer
-            last = answer
-    raise last
 
 
 def _only(answers: Sequence[WrappedKey | Exception]) -> WrappedKey:

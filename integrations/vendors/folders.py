@@ -17,7 +17,11 @@ BESIDE = ".keyquell-new."
 """Files with this prefix are unfinished copies, never objects."""
 
 LOCK = ".keyquell.lock"
-"""The store's lock file; whoever replaces an object holds an exclusive flock on it."""
+"""The lock file of a folder; whoever replaces a file there holds an exclusive flock on it.
+
+It is empty and stays for good, also in each consumer's settings folder: removing it would let two writers hold a lock
+each.
+"""
 
 
 @dataclass(frozen=True, slots=True)

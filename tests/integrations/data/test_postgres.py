@@ -16,7 +16,7 @@ import pytest
 from integrations.data.postgres import PostgresColumns
 from integrations.envelopes import tink
 from playbooks.errors import IntegrityFailure, InvalidInput, NotFound, Refused, Unavailable, Unreachable
-from playbooks.ports import Rewrites, Shard, TakesCensus
+from playbooks.ports import Rewrites, Shard, ShardResult, TakesCensus
 from playbooks.refs import DatasetRef
 from simulations.lab.postgres import PostgresServer
 from simulations.lab.processes import Processes
@@ -146,6 +146,39 @@ def test_concurrent_writers_lose_nothing(
     assert columns.census(CARDS, old=OLD, new=NEW, keys=lambda _key: ring).clear
     for row, plaintext in contents.items():
         assert columns.read(CARDS, row, candidates=[NEW], keys=lambda _key: ring) == plaintext
+
+
+def test_a_deadlock_with_another_writer_is_tried_again(
+    columns: PostgresColumns, admin: psycopg.Connection[tuple[object, ...]], ring: KeyRing, server: PostgresServer
+) -> None:
+    """A writer that locks rows in another order costs the sweep a second try, and keeps what it wrote."""
+    contents = fill(admin, ring, 300)
+    columns.write(CARDS, "1000", b"theirs", key=OLD, keys=lambda _key: ring)
+    before = deadlocks(admin)
+    result: list[ShardResult] = []
+    sweep = threading.Thread(
+        target=lambda: result.append(columns.rewrap(everything(), old=OLD, new=NEW, keys=lambda _key: ring))
+    )
+    with server.connect() as other, other.transaction():
+        other.execute("SET LOCAL deadlock_timeout = '20s'")  # so that the sweep is the one that is ended
+        other.execute("SELECT 1 FROM orders WHERE id = 1000 FOR UPDATE")
+        sweep.start()
+        while not admin.execute("SELECT 1 FROM pg_locks WHERE NOT granted").fetchall():
+            time.sleep(0.005)
+        other.execute("UPDATE orders SET card = NULL WHERE id = 0")
+    sweep.join()
+    assert deadlocks(admin) > before
+    assert (result[0].rewritten, result[0].missed, result[0].failed) == (300, 1, 0)
+    assert admin.execute("SELECT card FROM orders WHERE id = 0").fetchall() == [(None,)]
+    contents = {**contents, "1000": b"theirs"}
+    del contents["0"]
+    check(columns, ring, contents)
+
+
+def deadlocks(admin: psycopg.Connection[tuple[object, ...]]) -> int:
+    [(count,)] = admin.execute("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()").fetchall()
+    assert isinstance(count, int)
+    return count
 
 
 def test_a_killed_sweep_is_finished_by_the_next_one(
