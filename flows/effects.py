@@ -19,12 +19,17 @@ from playbooks.refs import CertificateRef, CredentialRef, DatasetRef, KeyRef
 
 @dataclass(frozen=True, slots=True)
 class StepContext:
-    """One step about to run, with its inputs resolved from the outputs of earlier steps."""
+    """One step about to run, with its inputs resolved from the outputs of earlier steps.
+
+    An effect may call ``accepted`` once its backend has taken the move: what only has to come after the move, not after
+    its proof, starts then.
+    """
 
     wiring: Wiring
     incident: Incident
     step: Step
     inputs: dict[str, Any]
+    accepted: Callable[[], None] = lambda: None
 
     @property
     def marker(self) -> str:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import threading
 import time
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 from flows.effects import StepContext, StepResult, effect_of
 from flows.owners import alive, this_owner
@@ -36,7 +37,9 @@ class StepFailed(KeyquellError):
         self.retryable = retryable
 
 
-def step_once(wiring: Wiring, incident_id: str, step_id: str) -> StepStatus:
+def step_once(
+    wiring: Wiring, incident_id: str, step_id: str, *, accepted: Callable[[], None] = lambda: None
+) -> StepStatus:
     """Run a step unless it has succeeded already, and return how it stands.
 
     Raises NotApproved when its gate is not satisfied, and StepFailed when the effect failed (which is recorded).
@@ -46,7 +49,7 @@ def step_once(wiring: Wiring, incident_id: str, step_id: str) -> StepStatus:
         return wiring.incident(incident_id).steps[step_id]
     step = _step(incident, step_id)
     try:
-        _carry_out(wiring, incident, step)
+        _carry_out(wiring, incident, step, accepted)
     finally:
         with _HELD_LOCK:
             _HELD.discard((incident_id, step_id))
@@ -54,10 +57,10 @@ def step_once(wiring: Wiring, incident_id: str, step_id: str) -> StepStatus:
     return wiring.incident(incident_id).steps[step_id]
 
 
-def _carry_out(wiring: Wiring, incident: Incident, step: Step) -> None:
+def _carry_out(wiring: Wiring, incident: Incident, step: Step, accepted: Callable[[], None]) -> None:
     incident_id, step_id = incident.id, step.id
     try:
-        result = _run(wiring, incident, step)
+        result = _run(wiring, incident, step, accepted)
     except KeyquellError as error:
         _fail(wiring, incident_id, step_id, error, retryable=isinstance(error, BackendError) and error.retryable)
     except Exception as error:  # noqa: BLE001 - recorded with its type and re-raised as StepFailed
@@ -67,20 +70,27 @@ def _carry_out(wiring: Wiring, incident: Incident, step: Step) -> None:
 
 
 def contain_now(wiring: Wiring, incident_id: str) -> Incident:
-    """Run every containing step whose gate allows it, side by side; a backend that hangs delays only itself."""
+    """Run every containing step whose gate allows it, side by side; a backend that hangs delays only itself.
+
+    What a step needs must have been accepted, or have ended, before it starts; the proofs overlap.
+    """
     incident = wiring.incident(incident_id)
     planned = incident.plan.in_phase(Phase.CONTAIN) if incident.plan else ()
     steps = [step for step in planned if _may_run(incident, step)]
-    running: dict[str, Future[None]] = {}
+    taken = {step.id: threading.Event() for step in steps}
 
     def run(step: Step) -> None:
-        wait([running[need] for need in step.needs if need in running])
-        _attempt(wiring, incident_id, step.id)
+        for need in step.needs:
+            if need in taken:
+                taken[need].wait()
+        try:
+            _attempt(wiring, incident_id, step.id, accepted=taken[step.id].set)
+        finally:
+            taken[step.id].set()
 
     with ThreadPoolExecutor(max_workers=max(1, len(steps))) as pool:
-        for step in steps:  # in plan order, in which a step stands behind what it needs
-            running[step.id] = pool.submit(run, step)
-    for outcome in running.values():
+        outcomes = [pool.submit(run, step) for step in steps]
+    for outcome in outcomes:
         outcome.result()
     return wiring.incident(incident_id)
 
@@ -99,13 +109,13 @@ def reach_milestones(wiring: Wiring, incident_id: str) -> None:
             continue
 
 
-def _attempt(wiring: Wiring, incident_id: str, step_id: str) -> None:
+def _attempt(wiring: Wiring, incident_id: str, step_id: str, *, accepted: Callable[[], None]) -> None:
     """Run a step on the hot path with the policy's retries; a failure is in the record, others go on."""
     policy = wiring.settings.policy
     delay = policy.retry_delay_seconds
     for _ in range(policy.retries + 1):
         try:
-            step_once(wiring, incident_id, step_id)
+            step_once(wiring, incident_id, step_id, accepted=accepted)
         except StepFailed as failure:
             if not failure.retryable:
                 return
@@ -152,8 +162,8 @@ def _held(wiring: Wiring, incident_id: str, step_id: str, status: StepStatus) ->
     return status.since is not None and alive(status.owner, since=status.since, now=wiring.clock())
 
 
-def _run(wiring: Wiring, incident: Incident, step: Step) -> StepResult:
-    context = StepContext(wiring, incident, step, incident.resolve_inputs(step))
+def _run(wiring: Wiring, incident: Incident, step: Step, accepted: Callable[[], None]) -> StepResult:
+    context = StepContext(wiring, incident, step, incident.resolve_inputs(step), accepted)
     return effect_of(step.action)(context)
 
 

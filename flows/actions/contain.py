@@ -15,6 +15,7 @@ def cut_credential(context: StepContext) -> StepResult:
     adapter = context.wiring.credentials(credential)
     secret = context.text("secret", "")
     receipt: Receipt = adapter.cut(credential, secret=secret)
+    context.accepted()
     if not secret:
         return StepResult("done", receipt, detail="Not probed: the estate names no secret reference for it.")
     proof = prove(context, lambda: adapter.probe_credential(credential, secret=secret, expected="refused"))
