@@ -49,7 +49,8 @@ def _take_back(wiring: Wiring, incident: Incident, step: Step) -> Undone:
     status = incident.steps[step.id]
     if step.undo is None or step.action not in _REVERSES:
         return Undone(step.id, taken_back=False, reason=f"{step.action.value} cannot be taken back")
-    if status.receipt is not None and not status.receipt.changed:
+    # A step that was tried again may find what its own first try did before the receipt was lost.
+    if status.receipt is not None and not status.receipt.changed and status.attempts < 2:
         return Undone(step.id, taken_back=False, reason="it was so before the incident")
     try:
         receipt = _REVERSES[step.action](wiring, step, status.receipt.undo if status.receipt else {})

@@ -179,16 +179,28 @@ class PostgresRoles:
     def _set_login(self, credential: CredentialRef, *, move: str, allowed: bool) -> Receipt:
         requested = self._clock()
         with session(self._options, subject=str(credential)) as connection:
-            could = self._could_login(connection, credential)
-            if could != allowed:
-                connection.execute(
-                    sql.SQL("ALTER ROLE {} " + ("LOGIN" if allowed else "NOLOGIN")).format(
-                        sql.Identifier(credential.path)
-                    )
-                )
+            can = self._could_login(connection, credential)
+            could = can or self._was_cut_by_us(connection, credential)
+            if can != allowed:
+                with connection.transaction():
+                    verb = "LOGIN" if allowed else "NOLOGIN"
+                    connection.execute(sql.SQL(f"ALTER ROLE {{}} {verb}").format(sql.Identifier(credential.path)))
+                    self._mark(connection, credential, cut=not allowed)
             ended = [] if allowed else connection.execute(_TERMINATE, [credential.path]).fetchall()
-        changed = could != allowed or bool(ended)
+        changed = can != allowed or bool(ended)
         return self._receipt(credential, move, requested, changed=changed, could_login=could)
+
+    @staticmethod
+    def _was_cut_by_us(connection: Any, credential: CredentialRef) -> bool:
+        return _CUT in connection.execute(_COMMENT, [credential.path]).fetchone()[0]
+
+    @staticmethod
+    def _mark(connection: Any, credential: CredentialRef, *, cut: bool) -> None:
+        """Note in the role's comment that it could log in: the cut may be repeated after its receipt was lost."""
+        comment = connection.execute(_COMMENT, [credential.path]).fetchone()[0].replace(_CUT, "").strip()
+        text = f"{comment} {_CUT}".strip() if cut else comment
+        statement = sql.SQL("COMMENT ON ROLE {} IS {}")
+        connection.execute(statement.format(sql.Identifier(credential.path), sql.Literal(text or None)))
 
     @staticmethod
     def _could_login(connection: Any, credential: CredentialRef) -> bool:
@@ -212,6 +224,8 @@ class PostgresRoles:
         )
 
 
+_CUT = "[cut by keyquell]"
+_COMMENT = "SELECT coalesce(shobj_description(oid, 'pg_authid'), '') FROM pg_roles WHERE rolname = %s"
 _SESSIONS = "SELECT count(*) FROM pg_stat_activity WHERE usename = %s AND pid <> pg_backend_pid()"
 _TERMINATE = (
     "SELECT pg_terminate_backend(pid, 2000) FROM pg_stat_activity WHERE usename = %s AND pid <> pg_backend_pid()"

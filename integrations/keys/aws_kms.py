@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, cast
 
@@ -16,10 +17,10 @@ from pydantic import JsonValue
 
 from integrations.vendors import aws_policy
 from integrations.vendors.aws import translated
-from integrations.vendors.aws_kms_facts import list_aliases, read_facts, signing_algorithm
+from integrations.vendors.aws_kms_facts import OWN_ALIASES, list_aliases, read_facts, signing_algorithm
 from integrations.vendors.aws_kms_session import KmsSession
 from integrations.vendors.aws_trail import lookup
-from playbooks.errors import NotFound, Refused
+from playbooks.errors import BackendError, NotFound, Refused
 from playbooks.keys import KeyFacts
 from playbooks.ports import Undo, UsageEvent, WrappedKey
 from playbooks.receipts import Receipt
@@ -27,6 +28,7 @@ from playbooks.refs import KeyRef
 
 _MARKER_TAG = "keyquell:marker"
 _ROTATION_TAG = "keyquell:rotation"
+_STATE_TAG = "keyquell:state"
 _PENDING = ("PendingDeletion", "PendingReplicaDeletion")
 
 
@@ -72,15 +74,18 @@ class AwsKms(KmsSession):
         self.keep_canary(key)
         state = self.metadata(key)["KeyState"]
         if state == "Disabled":
-            return self.receipt(key, "disable-key", requested, undo={"state": state})
+            return self.receipt(key, "disable-key", requested, undo={"state": self._state_before(key, state)})
+        self._keep_state(key, state)
         return self.receipt(key, "disable-key", requested, self.call("disable_key", key), undo={"state": state})
 
     def enable(self, key: KeyRef, *, undo: Undo) -> Receipt:
-        """Allow use again."""
+        """Allow use again, unless ``undo`` says that the key was disabled before we came."""
         requested = self._clock()
-        if self.metadata(key)["KeyState"] == "Enabled":
+        if undo.get("state") == "Disabled" or self.metadata(key)["KeyState"] == "Enabled":
             return self.receipt(key, "enable-key", requested)
-        return self.receipt(key, "enable-key", requested, self.call("enable_key", key))
+        answer = self.call("enable_key", key)
+        self._forget_state(key)
+        return self.receipt(key, "enable-key", requested, answer)
 
     def quarantine(self, key: KeyRef, *, allow: Sequence[str] = ()) -> Receipt:
         """Deny every use to all but the recovery identity and ``allow`` (ARNs); the key policy says so."""
@@ -135,20 +140,29 @@ class AwsKms(KmsSession):
     # --- renewing -----------------------------------------------------------------------------
 
     def create(self, *, like: KeyRef, marker: str) -> tuple[KeyRef, Receipt]:
-        """Make a key of the same kind, tags and policy (without our statements), tagged with ``marker``.
+        """Make a key of the same kind, tags and policy (without our statements), known by an alias of our own.
 
-        A key with this marker is looked for among all keys first: two calls a key.
+        ``alias/keyquell/LIKE/MARKER`` points at ``like`` while the key is made and at the new key afterwards.  Only
+        when it is found pointing at ``like``, after a crash, is the marker's tag looked for among all keys.
         """
         requested = self._clock()
         metadata = self.metadata(like)
-        found = self._find(marker)
-        if found is not None:
+        alias, tag = f"{OWN_ALIASES}{like.path}/{marker}", f"{marker}/{like.path}"
+        known = self._behind(alias, like)
+        if known not in ("", metadata["KeyId"]):
+            found = KeyRef("aws-kms", like.connection, known)
             return found, self.receipt(found, "create-key", requested)
+        orphan = self._find(tag) if known else None
+        if orphan is not None:
+            return orphan, self.receipt(orphan, "create-key", requested, self._name(alias, orphan))
+        if not known:
+            with translated(str(like)):
+                self.kms.create_alias(AliasName=alias, TargetKeyId=metadata["KeyId"])
         with translated(str(like)):
             policy = str(self.kms.get_key_policy(KeyId=like.path, PolicyName="default")["Policy"])
             ours = (aws_policy.QUARANTINE, aws_policy.RECOVERY, aws_policy.STOP_ENCRYPTION)
             tags = {name: text for name, text in self.tags(like).items() if not name.startswith(("keyquell:", "aws:"))}
-            tags[_MARKER_TAG] = marker
+            tags[_MARKER_TAG] = tag
             answer = self.kms.create_key(
                 KeySpec=metadata["KeySpec"],
                 KeyUsage=metadata["KeyUsage"],
@@ -158,10 +172,11 @@ class AwsKms(KmsSession):
                 Tags=[{"TagKey": name, "TagValue": text} for name, text in tags.items()],
             )
         key = KeyRef("aws-kms", like.connection, str(answer["KeyMetadata"]["KeyId"]))
+        self._name(alias, key)
         return key, self.receipt(key, "create-key", requested, answer)
 
     def switch(self, *, old: KeyRef, new: KeyRef) -> Receipt:
-        """Point every alias of ``old`` at ``new``; callers that name the key by its id are not reached."""
+        """Point every alias of ``old`` but ours at ``new``; callers that name the key by its id are not reached."""
         requested = self._clock()
         answer: Mapping[str, Any] | None = None
         aliases = list_aliases(self.kms, old)
@@ -182,10 +197,22 @@ class AwsKms(KmsSession):
         answer = self.call("rotate_key_on_demand", key)
         return self.receipt(key, "rotate-key", requested, answer, undo={"material": material})
 
-    def _find(self, marker: str) -> KeyRef | None:
+    def _behind(self, alias: str, like: KeyRef) -> str:
+        """The id of the key that an alias of ours points at; "" when there is no such alias."""
+        try:
+            with translated(str(like)):
+                return str(self.kms.describe_key(KeyId=alias)["KeyMetadata"]["KeyId"])
+        except NotFound:
+            return ""
+
+    def _name(self, alias: str, key: KeyRef) -> Mapping[str, Any]:
+        with translated(str(key)):
+            return cast("Mapping[str, Any]", self.kms.update_alias(AliasName=alias, TargetKeyId=key.path))
+
+    def _find(self, tag: str) -> KeyRef | None:
         def matches(key: KeyRef) -> bool:
             try:
-                return self.tags(key).get(_MARKER_TAG) == marker
+                return self.tags(key).get(_MARKER_TAG) == tag
             except (Refused, NotFound):
                 return False  # another team's key, one managed by AWS, or one just deleted
 
@@ -247,8 +274,9 @@ class AwsKms(KmsSession):
         requested = self._clock()
         state = self.metadata(key)["KeyState"]
         if state in _PENDING:
-            return self.receipt(key, "schedule-deletion", requested, undo={"state": state})
+            return self.receipt(key, "schedule-deletion", requested, undo={"state": self._state_before(key, state)})
         self.keep_canary(key)
+        self._keep_state(key, state)
         answer = self.call("schedule_key_deletion", key, PendingWindowInDays=days)
         return self.receipt(key, "schedule-deletion", requested, answer, undo={"state": state})
 
@@ -260,4 +288,21 @@ class AwsKms(KmsSession):
         answer = self.call("cancel_key_deletion", key)
         if undo.get("state") == "Enabled":
             answer = self.call("enable_key", key)
+        self._forget_state(key)
         return self.receipt(key, "cancel-deletion", requested, answer)
+
+    # --- what an undo needs, kept at the key: a receipt may be lost with the process -----------------
+
+    def _keep_state(self, key: KeyRef, state: str) -> None:
+        with suppress(BackendError):
+            self.tag(key, _STATE_TAG, state)
+
+    def _state_before(self, key: KeyRef, state: str) -> str:
+        """The state that our own first try found; ``state`` when there was none."""
+        with suppress(BackendError):
+            return self.tags(key).get(_STATE_TAG, state)
+        return state
+
+    def _forget_state(self, key: KeyRef) -> None:
+        with suppress(BackendError):
+            self.call("untag_resource", key, TagKeys=[_STATE_TAG])

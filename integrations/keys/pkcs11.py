@@ -32,17 +32,17 @@ from integrations.vendors.pkcs11_client import (
     translated,
 )
 from integrations.vendors.pkcs11_csr import certification_request
+from integrations.vendors.pkcs11_facts import PROTECTS, purpose_of, state_of
 from integrations.vendors.pkcs11_objects import STAGE
 from integrations.vendors.pkcs11_pins import UserPin, evict
 from integrations.vendors.pkcs11_usage import KeptUsage
 from playbooks.errors import BackendError, InvalidInput, Unavailable
-from playbooks.keys import Capability, KeyFacts, KeyState
+from playbooks.keys import Capability, KeyFacts
 from playbooks.ports import Clock, Undo, WrappedKey
 from playbooks.receipts import Outcome, ProbeResult, Receipt
 from playbooks.refs import KeyRef
 
 _BATCH = 500
-_PROTECTS = {"ENCRYPT", "WRAP"}
 #: Between a key's name and the marker of the step that made its successor.
 _MARK = "~"
 
@@ -86,7 +86,7 @@ class Pkcs11Token:
     def describe(self, key: KeyRef) -> KeyFacts:
         """Attributes of the key, and what a throw-away key of its kind was able to do on this token."""
         found = self._call(key, "facts", label=key.path)
-        purpose = _purpose(found)
+        purpose = purpose_of(found)
         unavailable = self._unavailable(key, found, purpose)
         main = {"encrypt": Capability.WRAP, "sign": Capability.SIGN}[purpose]
         every = {
@@ -103,7 +103,7 @@ class Pkcs11Token:
             ref=key,
             algorithm=found["kind"],
             purpose=purpose,
-            state=_state(found, purpose),
+            state=state_of(found, purpose),
             version=found["id"],
             extractable=found["extractable"],
             containment_unit="object",
@@ -145,20 +145,21 @@ class Pkcs11Token:
     def disable(self, key: KeyRef) -> Receipt:
         """Clear every usage attribute, then see from a new process that the token binds to it.
 
-        ``undo`` holds the old values, also those that an earlier try cleared before it was killed.  Raises Unavailable when the token takes the change but does not enforce it.
+        ``undo`` holds the old values, also those that an earlier try cleared before it was killed.  Raises Unavailable
+        when the token takes the change but does not enforce it.
         """
         receipt = self._clear(key, "disable", lambda _part, _name: True)
-        operation = "sign" if _purpose(self._call(key, "facts", label=key.path)) == "sign" else "decrypt"
+        operation = "sign" if purpose_of(self._call(key, "facts", label=key.path)) == "sign" else "decrypt"
         self._prove_refused(key, operation)
         return receipt
 
     def enable(self, key: KeyRef, *, undo: Undo) -> Receipt:
-        """Set the usage attributes of ``undo`` again; when it is empty, those that ``disable`` is known to have cleared."""
+        """Set the usage attributes of ``undo`` again; when it is empty, those that ``disable`` cleared, if known."""
         return self._restore(key, "enable", undo, of="disable")
 
     def stop_encryption(self, key: KeyRef) -> Receipt:
         """Clear ENCRYPT and WRAP only; what is wrapped can still be opened."""
-        receipt = self._clear(key, "stop-encryption", lambda _part, name: name in _PROTECTS)
+        receipt = self._clear(key, "stop-encryption", lambda _part, name: name in PROTECTS)
         self._prove_refused(key, "encrypt")
         return receipt
 
@@ -202,7 +203,7 @@ class Pkcs11Token:
         requested = self._clock()
         found = self._call(like, "facts", label=like.path)
         made = KeyRef("pkcs11", self._name, f"{like.path.partition(_MARK)[0]}{_MARK}{marker}")
-        spec = {"kind": found["kind"], "purpose": _purpose(found)}
+        spec = {"kind": found["kind"], "purpose": purpose_of(found)}
         staged = f"{made.path}{STAGE}{secrets.token_hex(4)}"
         changed = self._call(made, "generate", label=made.path, spec=spec, staged=staged, seconds=GENERATE_SECONDS)
         if changed:
@@ -370,25 +371,6 @@ class Pkcs11Token:
             undo=undo or {},
             request_id=request_id,
         )
-
-
-def _purpose(found: Mapping[str, Any]) -> Literal["encrypt", "sign"]:
-    """What a key is for, also when it is disabled: VERIFY of the public half is never cleared."""
-    usage = {name for values in found["usage"].values() for name, value in values.items() if value}
-    if found["kind"].startswith("EC"):
-        return "sign"
-    if found["kind"].startswith("RSA") and not usage & {"ENCRYPT", "DECRYPT", "WRAP", "UNWRAP"} and found["verifies"]:
-        return "sign"
-    return "encrypt"
-
-
-def _state(found: Mapping[str, Any], purpose: str) -> KeyState:
-    usage = {name for values in found["usage"].values() for name, value in values.items() if value}
-    if purpose == "sign":
-        return KeyState.ACTIVE if "SIGN" in usage else KeyState.SUSPENDED
-    if usage & _PROTECTS:
-        return KeyState.ACTIVE
-    return KeyState.DEACTIVATED if usage & {"DECRYPT", "UNWRAP"} else KeyState.SUSPENDED
 
 
 def _canonical(context: Mapping[str, str]) -> bytes:

@@ -82,11 +82,16 @@ def read_facts(
     )
 
 
+OWN_ALIASES = "alias/keyquell/"
+"""Start of the aliases by which we find a key that we made."""
+
+
 def list_aliases(kms: Any, key: KeyRef) -> list[str]:
-    """The names of a key's aliases, ``alias/`` included."""
+    """The names of a key's aliases, ``alias/`` included; ours, which nobody calls a key by, are left out."""
     with translated(str(key)):
         pages = kms.get_paginator("list_aliases").paginate(KeyId=key.path)
-        return [str(alias["AliasName"]) for page in pages for alias in page["Aliases"]]
+        names = [str(alias["AliasName"]) for page in pages for alias in page["Aliases"]]
+    return [name for name in names if not name.startswith(OWN_ALIASES)]
 
 
 def _by_kind(metadata: Mapping[str, Any]) -> dict[Capability, str]:

@@ -139,3 +139,21 @@ def test_a_session_that_is_open_is_not_called_dead(
     """Whoever is still connected is seen in the server's list."""
     with psycopg.connect(server.dsn("report", password_file=tmp_path / "password")):
         assert roles.probe_sessions(REPORT, expected="refused").outcome is Outcome.WORKED
+
+
+def test_a_cut_repeated_after_a_lost_receipt_can_be_taken_back(
+    roles: PostgresRoles, server: PostgresServer, tmp_path: Path
+) -> None:
+    """That the role could log in is noted in its comment with the cut, and taken out with the restore."""
+    with server.connect() as admin:
+        admin.execute("COMMENT ON ROLE report IS 'monthly figures'")
+    roles.cut(REPORT)
+    second = roles.cut(REPORT)
+    assert (second.changed, second.undo) == (False, {"could_login": True})
+    roles.restore(REPORT, undo=second.undo)
+    assert probed(roles, tmp_path, "worked") == (Outcome.WORKED, "")
+    with server.connect() as admin:
+        comment = admin.execute(
+            "SELECT shobj_description(oid, 'pg_authid') FROM pg_roles WHERE rolname = 'report'"
+        ).fetchone()
+    assert comment == ("monthly figures",)

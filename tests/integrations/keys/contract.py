@@ -237,6 +237,28 @@ class KeyBackendContract:
         case.backend.resume_encryption(case.key, undo=first.undo)
         assert case.backend.unwrap(case.key, _wrap(case)) == DATA_KEYS
 
+    @pytest.mark.parametrize(
+        ("needs", "move", "reverse"),
+        [
+            (Capability.DISABLE, "disable", "enable"),
+            (Capability.QUARANTINE, "quarantine", "release"),
+            (Capability.STOP_ENCRYPTION, "stop_encryption", "resume_encryption"),
+        ],
+    )
+    def test_a_lost_receipt_does_not_lose_the_undo(
+        self, case: BackendCase, needs: Capability, move: str, reverse: str
+    ) -> None:
+        """Killed between the effect and its receipt, the step is run again by a later process, which can undo it."""
+        _needs(case, needs)
+        wrapped = _wrap(case)
+        getattr(case.backend, move)(case.key)
+        later = case.open_again()
+        second = getattr(later, move)(case.key)
+        getattr(later, reverse)(case.key, undo=second.undo)
+        later.close()
+        assert case.backend.unwrap(case.key, wrapped) == DATA_KEYS
+        assert case.backend.unwrap(case.key, _wrap(case)) == DATA_KEYS
+
     # --- successors --------------------------------------------------------------------------
 
     def test_one_marker_makes_one_key(self, case: BackendCase) -> None:

@@ -218,3 +218,55 @@ def test_a_backend_that_lies_about_disabling_is_caught(lying_aws: Account) -> No
     backend.close()
     assert result.outcome is Outcome.WORKED
     assert not result.as_expected
+
+
+@pytest.mark.parametrize("made", [False, True], ids=["before the key was made", "before it got its name"])
+def test_a_creation_killed_halfway_is_finished(case: BackendCase, monkeypatch: pytest.MonkeyPatch, made: bool) -> None:
+    """The alias that states the intent stands first, so that the next try knows to look for what was made."""
+    real = case.backend.kms
+
+    class Dying:
+        def __getattr__(self, name: str) -> Any:
+            if name == ("update_alias" if made else "create_key"):
+                raise KeyboardInterrupt
+            return getattr(real, name)
+
+    before = len(list(case.backend.list_keys()))
+    monkeypatch.setitem(case.backend._clients, "kms", Dying())
+    with pytest.raises(KeyboardInterrupt):
+        case.backend.create(like=case.key, marker="step-1")
+    monkeypatch.undo()
+    assert len(list(case.backend.list_keys())) == before + made
+    new, _ = case.backend.create(like=case.key, marker="step-1")
+    same, again = case.backend.create(like=case.key, marker="step-1")
+    assert (new, again.changed) == (same, False)
+    assert len(list(case.backend.list_keys())) == before + 1
+
+
+def test_a_repeated_creation_looks_at_no_other_key(case: BackendCase, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An account may hold thousands of keys: the successor is found by name."""
+    new, _ = case.backend.create(like=case.key, marker="step-1")
+
+    def never() -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(case.backend, "list_keys", never)
+    assert case.backend.create(like=case.key, marker="step-1")[0] == new
+    assert case.backend.create(like=case.key, marker="step-2")[0] != new
+
+
+def test_a_deletion_repeated_after_a_crash_still_knows_that_the_key_was_in_use(case: BackendCase) -> None:
+    """The state of before is kept at the key, so that calling the deletion off brings the service back."""
+    case.backend.schedule_deletion(case.key, days=7)
+    later = case.open_again()
+    again = later.schedule_deletion(case.key, days=7)
+    later.cancel_deletion(case.key, undo=again.undo)
+    later.close()
+    assert case.backend.describe(case.key).state is KeyState.ACTIVE
+
+
+def test_a_key_that_was_disabled_before_is_not_enabled_by_an_undo(case: BackendCase, aws: Account) -> None:
+    """Undoing what was not done would switch on what somebody switched off."""
+    aws.lab.client("kms").disable_key(KeyId=case.key.path)
+    case.backend.enable(case.key, undo=case.backend.disable(case.key).undo)
+    assert case.backend.describe(case.key).state is KeyState.SUSPENDED

@@ -167,3 +167,16 @@ def test_a_wrong_identity_is_refused_by_its_pin(token: Pkcs11Token, hsm: SoftHsm
     wrong.write_text("not-the-pin")
     result = token.probe(key(name), operation="decrypt", expected="refused", identity=f"file:{wrong}")
     assert (result.outcome, result.code) == (Outcome.REFUSED, "CKR_PIN_INCORRECT")
+
+
+def test_the_old_usage_is_kept_until_it_is_set_again(token: Pkcs11Token, hsm: SoftHsm) -> None:
+    """It lies beside the PIN for its owner only, serves an undo without a receipt, and goes with the undo."""
+    name = f"kek-{next(NUMBERS)}"
+    hsm.generate_aes(name)
+    before = token._call(key(name), "facts", label=name)["usage"]
+    token.disable(key(name))
+    kept = max(hsm.directory.glob("user.pin.disable.*"), key=lambda path: path.stat().st_mtime_ns)
+    assert kept.stat().st_mode & 0o777 == 0o600
+    assert token.enable(key(name), undo={}).changed
+    assert token._call(key(name), "facts", label=name)["usage"] == before
+    assert not kept.exists()
