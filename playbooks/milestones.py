@@ -38,7 +38,11 @@ def due(incident: Incident) -> list[Milestone]:
 
 
 def containment(incident: Incident) -> Milestone:
-    """Contained only when no containing step failed or stayed unproven and at least one was proven by probes."""
+    """Contained only when no containing step failed, stayed unproven or was taken back, and at least one was proven.
+
+    A credential that was cut and not tried is not known to be dead.  A key that takes no new encryption still opens
+    what the attacker holds, so that this alone contains nothing.
+    """
     steps = _containing(incident)
     reasons: list[JsonValue] = []
     not_shown: list[JsonValue] = []
@@ -46,11 +50,13 @@ def containment(incident: Incident) -> Milestone:
     for step in steps:
         status = _status(incident, step)
         probes += len(incident.steps[step.id].probes)
-        if status in ("failed", "not-proven"):
-            reasons.append(f"{step.action.value} of {step.target}: {status}")
+        untried = status == "done" and step.action is Action.CUT_CREDENTIAL
+        if untried or status in ("failed", "not-proven", "undone"):
+            reasons.append(f"{step.action.value} of {step.target}: {'not probed' if untried else status}")
         elif status in ("done", "unavailable"):
             not_shown.append(f"{step.action.value} of {step.target}: {status}")
-    if reasons or not any(_status(incident, step) == "proven" for step in steps):
+    shown = [step for step in steps if _status(incident, step) == "proven"]
+    if reasons or all(step.action is Action.STOP_ENCRYPTION for step in shown):
         return EventKind.NOT_CONTAINED, {"reasons": reasons or ["no containing step could be proven"]}
     return EventKind.CONTAINED, {"probes": probes, "not_shown": not_shown}
 

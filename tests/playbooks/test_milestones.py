@@ -73,6 +73,8 @@ def clear(**fields: int) -> Census:
         ("proven", "proven", K.CONTAINED),
         ("proven", "done", K.CONTAINED),
         ("proven", "unavailable", K.CONTAINED),
+        ("proven", "undone", K.NOT_CONTAINED),
+        ("done", "proven", K.NOT_CONTAINED),
         ("done", "done", K.NOT_CONTAINED),
         ("unavailable", "unavailable", K.NOT_CONTAINED),
         ("proven", "failed", K.NOT_CONTAINED),
@@ -89,6 +91,17 @@ def test_containment_is_claimed_only_when_nothing_contradicts_it(
     """Every containing step settled, none failed or unproven, and at least one shown by probes."""
     found = due(incident({A: first, B: second}))
     assert [kind for kind, _ in found] == ([claim] if claim else [])
+
+
+def test_a_key_that_takes_no_new_encryption_contains_nothing_by_itself() -> None:
+    """Whoever holds the key goes on reading: a way to the ciphertext must be shown to be cut as well."""
+    stop = "contain.1-stop-encryption"
+    [(kind, body)] = due(incident({stop: "proven"}, steps=(step(stop),)))
+    assert (kind, body["reasons"]) == (K.NOT_CONTAINED, ["no containing step could be proven"])
+    both = incident(
+        {stop: "proven", "contain.2-cut-credential": "proven"}, steps=(step(stop), step("contain.2-cut-credential"))
+    )
+    assert [kind for kind, _ in due(both)] == [K.CONTAINED]
 
 
 def test_what_was_not_shown_is_said() -> None:
