@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,14 +31,17 @@ PHASES = {
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """keyquell's home of these tests alone, open to PostgreSQL's own user; its servers are ended afterwards."""
-    folder = tmp_path_factory.mktemp("home")
-    for place in (folder, folder.parent):
-        place.chmod(0o755)
-    yield folder
-    for process in _below(folder):
-        process.kill()
+def home() -> Iterator[Path]:
+    """keyquell's home of these tests alone; what still runs there is ended afterwards.
+
+    Not below pytest's own folder, which the database's user may not enter.
+    """
+    with tempfile.TemporaryDirectory(prefix="keyquell-home-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
+        for process in _below(folder):
+            process.kill()
 
 
 @contextmanager
