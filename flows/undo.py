@@ -9,6 +9,7 @@ from flows.wiring import Wiring
 from playbooks.errors import InvalidInput, KeyquellError, Unavailable
 from playbooks.event_bodies import body_of
 from playbooks.incident import Incident
+from playbooks.keys import KeyState
 from playbooks.plans import Action, Step
 from playbooks.ports import Undo
 from playbooks.receipts import Receipt
@@ -49,9 +50,12 @@ def _take_back(wiring: Wiring, incident: Incident, step: Step) -> Undone:
     status = incident.steps[step.id]
     if step.undo is None or step.action not in _REVERSES:
         return Undone(step.id, taken_back=False, reason=f"{step.action.value} cannot be taken back")
-    # A step that was tried again may find what its own first try did before the receipt was lost.
-    if status.receipt is not None and not status.receipt.changed and status.attempts < 2:
-        return Undone(step.id, taken_back=False, reason="it was so before the incident")
+    if status.receipt is not None and not status.receipt.changed:
+        if status.attempts < 2:
+            return Undone(step.id, taken_back=False, reason="it was so before the incident")
+        if not _worked_before(incident, step):
+            reason = "it was tried twice, and nothing says whether it was so before: look, and turn it on by hand"
+            return Undone(step.id, taken_back=False, reason=reason)
     try:
         receipt = _REVERSES[step.action](wiring, step, status.receipt.undo if status.receipt else {})
     except Unavailable as error:
@@ -61,6 +65,12 @@ def _take_back(wiring: Wiring, incident: Incident, step: Step) -> Undone:
     body = body_of(EventKind.STEP_UNDONE, step=step.id, receipt=receipt)
     wiring.records.append_next(incident.id, kind=EventKind.STEP_UNDONE, body=body)
     return Undone(step.id, taken_back=True)
+
+
+def _worked_before(incident: Incident, step: Step) -> bool:
+    """Do the facts read before the response say that the key was in use?  A retry finds what its own first try did."""
+    facts = incident.facts.get(step.target)
+    return facts is not None and facts.state is KeyState.ACTIVE
 
 
 def _restore(wiring: Wiring, step: Step, undo_data: Undo) -> Receipt:
