@@ -87,7 +87,7 @@ def main(arguments: list[str]) -> int:
     if "--json" in arguments:
         sys.stdout.write(json.dumps(results, indent=2) + "\n")
     else:
-        Console().print(table(results))
+        Console(width=None if sys.stdout.isatty() else 120).print(table(results))
     return 1 if any("crashed" in each for each in results) else 0
 
 
