@@ -9,9 +9,10 @@ from typing import Protocol
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from playbooks.errors import RetirementBlocked
-from playbooks.estate import DatasetEntry
-from playbooks.plans import Plan, Step
+from playbooks.estate import DatasetEntry, Estate
+from playbooks.plans import Action, Plan, Step
 from playbooks.receipts import Census
+from playbooks.refs import KeyRef
 
 
 class Approval(BaseModel):
@@ -68,6 +69,26 @@ def satisfied(
 def _person(name: str) -> str:
     """One person, one name: case and space around it do not make another."""
     return name.strip().casefold()
+
+
+def datasets_of(key: KeyRef, *, plan: Plan, estate: Estate) -> list[DatasetEntry]:
+    """The datasets whose objects or backups may need the key: under it by the estate, or moved off it by the plan.
+
+    An estate that says already what holds after the move must not hide what the backups still need.  Raises
+    RetirementBlocked for a dataset of the plan that the estate lists no more.
+    """
+    moved = {
+        step.target
+        for step in plan.steps
+        if step.action in (Action.REWRAP, Action.REENCRYPT) and step.inputs.get("old_key") == str(key)
+    }
+    found = [entry for entry in estate.datasets if entry.key == key or str(entry.ref) in moved]
+    if lost := sorted(moved - {str(entry.ref) for entry in found}):
+        raise RetirementBlocked(
+            f"the old key must stay: {', '.join(lost)} left the estate, so how long its backups are kept is not known.",
+            hint="List it again with its backup_retention_days, 0 when there are no backups.",
+        )
+    return found
 
 
 def retirement_allowed(

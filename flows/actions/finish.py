@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from flows.effects import StepContext, StepResult, prove
 from flows.outbox import queue
 from playbooks.briefing import briefing
-from playbooks.errors import NotFound
-from playbooks.gates import retirement_allowed
+from playbooks.errors import InvalidInput, NotFound
+from playbooks.gates import datasets_of, retirement_allowed
 from playbooks.playbook import Notice
 from playbooks.ports import Informs, Message, ReportsHealth
 from playbooks.receipts import Receipt
@@ -107,11 +107,12 @@ def review(context: StepContext) -> StepResult:
 
 
 def _allow_retirement(context: StepContext, *, window_days: int) -> None:
-    key = context.key()
-    datasets = [entry for entry in context.wiring.estate.datasets if entry.key == key]
+    plan = context.incident.plan
+    if plan is None:
+        raise InvalidInput(f"{context.incident.id} has no plan.", hint="Make it with `keyquell plan`.")
     retirement_allowed(
         censuses=context.incident.censuses,
-        datasets=datasets,
+        datasets=datasets_of(context.key(), plan=plan, estate=context.wiring.estate),
         now=context.wiring.clock(),
         migrated_at=context.incident.data_safe_at,
         window_days=window_days,

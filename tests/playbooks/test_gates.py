@@ -9,15 +9,17 @@ from conftest import CASES, KMS
 from freezegun import freeze_time
 
 from playbooks.errors import RetirementBlocked
-from playbooks.estate import DatasetEntry
-from playbooks.gates import Approval, retirement_allowed, satisfied
+from playbooks.estate import DatasetEntry, Estate
+from playbooks.gates import Approval, datasets_of, retirement_allowed, satisfied
 from playbooks.plans import Gate
 from playbooks.receipts import Census
+from playbooks.refs import KeyRef
 
 PLAN = CASES["kms-credential-leak"]().plan()
 RETIRE = next(step for step in PLAN.steps if step.gate is Gate.TWO_PERSON)
 FREE = next(step for step in PLAN.steps if step.gate is Gate.PRE_APPROVED)
 MOVED = datetime(2026, 3, 1, tzinfo=UTC)
+OLD, REPLACEMENT = KeyRef.parse("aws-kms:prod/k1"), KeyRef.parse("aws-kms:prod/new")
 
 
 def says(*people: str, digest: str = PLAN.digest) -> list[Approval]:
@@ -119,3 +121,17 @@ def test_an_override_covers_backups_but_never_live_objects() -> None:
         retirement_allowed(
             censuses=census(INVOICES, old=1), datasets=[INVOICES], now=MOVED, migrated_at=MOVED, override="never mind"
         )
+
+
+def test_an_estate_that_follows_the_move_hides_no_backups() -> None:
+    """What the plan moved off the old key still counts, whatever key the estate names for it by now."""
+    moved = tuple(entry.model_copy(update={"key": REPLACEMENT}) for entry in KMS.datasets)
+    followed = KMS.model_copy(update={"datasets": moved})
+    assert datasets_of(OLD, plan=PLAN, estate=followed) == list(moved)
+    assert datasets_of(REPLACEMENT, plan=PLAN, estate=KMS) == []
+
+
+def test_a_dataset_that_left_the_estate_keeps_the_old_key() -> None:
+    """Nobody can say any more how long its backups live."""
+    with pytest.raises(RetirementBlocked, match="left the estate"):
+        datasets_of(OLD, plan=PLAN, estate=Estate())
