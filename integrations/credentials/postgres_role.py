@@ -27,7 +27,8 @@ from playbooks.refs import CredentialRef
 
 _LONGEST_NAME = 63  # PostgreSQL's NAMEDATALEN - 1
 _ALIVE, _ENDED = "alive", "57P01"
-_REFUSALS = {"28000", "28P01", "42501"}
+_REFUSALS = {"28000", "42501"}
+"""Said to a login whose password was right.  A wrong one (28P01) is refused also while the role may log in."""
 
 
 class PostgresRoles:
@@ -101,7 +102,10 @@ class PostgresRoles:
         return successor, self._receipt(successor, "issue", requested, changed=not known)
 
     def probe_credential(self, credential: CredentialRef, *, secret: str, expected: str) -> ProbeResult:
-        """Log in as the role from a fresh connection with the password behind ``secret``."""
+        """Log in as the role from a fresh connection with the password behind ``secret``.
+
+        A wrong password is inconclusive: whoever has the right one may still get in.
+        """
         subject = str(credential)
         dsn = make_conninfo(conninfo(self._options.dsn), user=credential.path, password=read_secret(secret))
         outcome, code, detail = Outcome.WORKED, "", "logged in"
