@@ -23,7 +23,8 @@ def watch(
     """Poll until ``stop``; ``on_incident`` is called after containment was tried, ``on_trouble`` when a detector fails.
 
     Each detector's cursor is kept in the state folder, written after its signals are in the record: a crash in between
-    reads them again, and they are recognised.
+    reads them again, and they are recognised.  A detector that breaks is tried again with the next round, and the
+    others go on.
     """
     detectors = wiring.detectors()
     while not stop.is_set():
@@ -39,6 +40,8 @@ def watch(
                 _keep(place, cursor)
             except KeyquellError as error:
                 on_trouble(name, error)
+            except Exception as error:  # noqa: BLE001 - the watch must outlive any fault; its text may hold a secret
+                on_trouble(name, KeyquellError(f"unexpected {type(error).__name__}"))
         stop.wait(wiring.settings.policy.poll_seconds)
 
 
