@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from conftest import KMS, SIGNING, TRANSIT
+from cases import KMS, SIGNING, TRANSIT
 
 from playbooks.blast_radius import BlastRadius, Graph, Reached, blast_radius, to_text
 from playbooks.estate import Estate

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from conftest import CASES, KMS
+from cases import CASES, KMS
 from freezegun import freeze_time
 
 from playbooks.errors import RetirementBlocked

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from conftest import KMS, NOW, SIGNING, TRANSIT
+from cases import KMS, NOW, SIGNING, TRANSIT
 
 from playbooks.estate import Estate
 from playbooks.exposures import ExposureKind, Fingerprint, Signal

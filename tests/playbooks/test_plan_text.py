@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from conftest import CASES, Case, facts_of
+from cases import CASES, Case, facts_of
 
 from playbooks.estate import Estate
 from playbooks.exposures import Exposure, ExposureKind

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from conftest import CASES, KMS, PIN, SIGNING, TRANSIT, Case, facts_of
+from cases import CASES, KMS, PIN, SIGNING, TRANSIT, Case, facts_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

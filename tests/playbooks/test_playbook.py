@@ -8,7 +8,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 import yaml
-from conftest import CASES
+from cases import CASES
 
 from playbooks.errors import InvalidInput
 from playbooks.exposures import Exposure, ExposureKind
