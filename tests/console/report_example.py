@@ -190,7 +190,7 @@ def events(*, exercise: bool = True) -> list[Event]:
 
 def attempts() -> list[AdversaryAttempt]:
     """Twenty tries a second; the access key dies at 2.5 s, the session at 2.9 s."""
-    chance, found, seconds, number = random.Random(7), [], 0.15, 0  # noqa: S311 - repeatable, no secret
+    chance, found, seconds, number = random.Random(7), [], 0.15, 0
     while seconds < 11.2:
         number += 1
         route = "session" if number % 2 else "key"
@@ -208,7 +208,7 @@ def attempts() -> list[AdversaryAttempt]:
 
 def requests() -> list[WorkloadRequest]:
     """The service fails from the cut to the new credential, 1.5 s later."""
-    chance, found, seconds = random.Random(8), [], -3.0  # noqa: S311 - repeatable, no secret
+    chance, found, seconds = random.Random(8), [], -3.0
     while seconds < 11.2:
         ok = not 2.5 < seconds < 4.0
         latency = chance.uniform(4, 22)
