@@ -17,6 +17,7 @@ from playbooks.codenames import codename, new_incident_id
 from playbooks.errors import Conflict, InvalidInput, KeyquellError
 from playbooks.event_bodies import body_of
 from playbooks.exposures import Exposure, Signal
+from playbooks.gates import same_person
 from playbooks.incident import Incident
 from playbooks.keys import KeyFacts
 from playbooks.matching import match, same_case
@@ -156,9 +157,9 @@ def approve(wiring: Wiring, incident_id: str, *, approver: str, digest: str, met
     Raises InvalidInput when the digest is not that of the current plan, or the approver asked for it.
     """
     incident, plan = _with_digest(wiring, incident_id, digest)
-    if approver == incident.requested_by:
+    if same_person(approver, incident.requested_by):
         raise InvalidInput(f"{approver} asked for this and cannot approve it.", hint="Ask another person.")
-    if any(approval.approver == approver for approval in incident.approvals):
+    if any(same_person(approval.approver, approver) for approval in incident.approvals):
         return
     _note(
         wiring,

@@ -19,6 +19,7 @@ from flows import intake
 from flows.engine import StepFailed, reach_milestones, step_once
 from flows.outbox import deliver_pending
 from flows.wiring import Wiring
+from playbooks.errors import NotApproved
 from playbooks.plans import Phase
 from playbooks.progress import next_move, ready_steps
 
@@ -72,12 +73,14 @@ async def _run_phase(config: str, incident_id: str, phase: Phase) -> None:
         running |= {asyncio.create_task(_settle(config, incident_id, step.id)) for step in ready}
         if not running:
             return
-        _, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+        done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+        for each in done:
+            each.result()
 
 
 async def _settle(config: str, incident_id: str, step_id: str) -> None:
-    """Run a step to its end, good or bad; which of them it was is in the record."""
-    with contextlib.suppress(Exception):
+    """Run a step to its end, good or bad; which of them it was is in the record.  Only a broken record is raised."""
+    with contextlib.suppress(StepFailed, NotApproved):
         await run_step(config, incident_id, step_id)
 
 

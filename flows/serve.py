@@ -75,29 +75,35 @@ async def _serve(
     scheduled = asyncio.create_task(_keep_schedules(command, say))
     say("Ready.")
     running: dict[str, asyncio.Task[str]] = {}
-    outcome = ""
+    ended: dict[str, str] = {}
     try:
-        while not stop.is_set():
+        while not stop.is_set() and not (until_closed and ended):
             for incident in await asyncio.to_thread(open_incidents, wiring):
-                if incident.id not in running:
+                if incident.id not in running and incident.id not in ended:
                     patience = APPROVAL_PATIENCE_SECONDS
                     running[incident.id] = asyncio.create_task(
                         respond(str(config), incident.id, wait_for_approval_seconds=patience)
                     )
-            for incident_id, task in running.items():
-                if task.done() and not outcome:
-                    outcome = task.result()
-                    say(f"The response to {incident_id} is {outcome}.")
-                    if until_closed:
-                        return outcome
+            for incident_id in [each for each, task in running.items() if task.done()]:
+                ended[incident_id] = _outcome(running.pop(incident_id))
+                say(f"The response to {incident_id} is {ended[incident_id]}.")
             await asyncio.sleep(wiring.settings.policy.poll_seconds)
-        return outcome
+        return next(reversed(ended.values()), "")
     finally:
         watching.end()
         scheduled.cancel()
         for task in running.values():
             task.cancel()
         await asyncio.gather(scheduled, *running.values(), return_exceptions=True)
+
+
+def _outcome(response: asyncio.Task[str]) -> str:
+    """How a response ended; one that broke ends neither the watch nor the other responses."""
+    error = response.exception()
+    if error is None:
+        return response.result()
+    reason = str(error) if isinstance(error, KeyquellError) else f"unexpected {type(error).__name__}"
+    return f"broken off: {reason} Go on with `keyquell run`"
 
 
 async def _keep_schedules(command: list[str], say: Say) -> None:

@@ -54,11 +54,11 @@ def satisfied(
     needed = step.gate.people
     if needed == 0:
         return True, "the playbook approved it beforehand"
-    refusals = sorted({_person(each.approver) for each in denied if each.digest == plan.digest})
+    refusals = sorted({person(each.approver) for each in denied if each.digest == plan.digest})
     if refusals:
         return False, f"{', '.join(refusals)} said no to this plan"
-    people = {_person(each.approver) for each in approvals if each.digest == plan.digest}
-    people -= {_person(requested_by), ""}
+    people = {person(each.approver) for each in approvals if each.digest == plan.digest}
+    people -= {person(requested_by), ""}
     if len(people) >= needed:
         return True, f"approved by {', '.join(sorted(people))}"
     missing = needed - len(people)
@@ -66,9 +66,14 @@ def satisfied(
     return False, f"it waits for {who} other than the requester to approve plan {plan.digest[:12]}"
 
 
-def _person(name: str) -> str:
+def person(name: str) -> str:
     """One person, one name: case and space around it do not make another."""
     return name.strip().casefold()
+
+
+def same_person(one: str, other: str) -> bool:
+    """Do both names mean one person?"""
+    return person(one) == person(other)
 
 
 def datasets_of(key: KeyRef, *, plan: Plan, estate: Estate) -> list[DatasetEntry]:
