@@ -44,6 +44,15 @@ def home() -> Iterator[Path]:
             process.kill()
 
 
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """A folder with a short name, unlike pytest's own: the path of a unix socket has room for 107 bytes."""
+    with tempfile.TemporaryDirectory(prefix="kq-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
+
+
 @contextmanager
 def drill(root: Path, output: Path, home: Path, scenario: str = "hsm-pin-leak") -> Iterator[subprocess.Popen[str]]:
     """A drill that runs; what it prints goes to a file."""
