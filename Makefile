@@ -10,7 +10,8 @@ setup:  ## make .venv and install the software HSM, once
 drill: setup  ## run the drill kms-credential-leak on real servers on this machine
 	@.venv/bin/keyquell drill run kms-credential-leak
 
-test: setup  ## lint, types, import contracts and all tests
+test:  ## lint, types, import contracts and all tests
+	@.ci/setup.sh test
 	@.ci/test.sh
 
 lint: setup  ## lint, types and import contracts alone

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes .venv from requirements.lock and installs the software HSM.  Does nothing when all is as it should be.
+# Makes .venv from requirements.lock and installs the software HSM and, for the tests, a browser.  Does nothing when all is as it should be.
 #   PYTHON=/path/to/python .ci/setup.sh      use this interpreter (3.11 to 3.13)
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -7,6 +7,7 @@ cd "$(dirname "$0")/.."
 readonly venv=.venv
 readonly stamp=$venv/.keyquell-setup
 readonly apt_packages=(softhsm2 p11-kit p11-kit-modules)
+readonly browser_packages=(chromium chromium-driver)
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
@@ -50,6 +51,13 @@ install_hsm() {
         "Arch: softhsm p11-kit) so that /usr/lib/softhsm/libsofthsm2.so and the command p11-kit are there, then run this again."
 }
 
+install_browser() {
+    if command -v chromium >/dev/null && command -v chromedriver >/dev/null; then return; fi
+    apt_install "${browser_packages[@]}" && return
+    die "the tests need Chromium and ChromeDriver, and apt cannot install them here. Install both so that the commands" \
+        "chromium and chromedriver are there, then run this again."
+}
+
 make_venv() {
     local python=$1 version
     if [ -x $venv/bin/python ] && suitable $venv/bin/python; then return; fi
@@ -73,6 +81,7 @@ wanted() { cat requirements.lock .ci/build.lock pyproject.toml | sha256sum | cut
 
 main() {
     install_hsm
+    [ "${1:-}" != test ] || install_browser
     if [ -x $venv/bin/keyquell ] && suitable $venv/bin/python && [ "$(cat $stamp 2>/dev/null)" = "$(wanted)" ]; then
         return
     fi
@@ -85,4 +94,4 @@ main() {
     say "done"
 }
 
-main
+main "$@"

@@ -76,7 +76,7 @@ def contain_now(wiring: Wiring, incident_id: str) -> Incident:
     """
     incident = wiring.incident(incident_id)
     planned = incident.plan.in_phase(Phase.CONTAIN) if incident.plan else ()
-    steps = [step for step in planned if _may_run(incident, step)]
+    steps = [step for step in planned if _may_run(wiring, incident, step)]
     taken = {step.id: threading.Event() for step in steps}
 
     def run(step: Step) -> None:
@@ -135,7 +135,7 @@ def _claim(wiring: Wiring, incident_id: str, step_id: str) -> Incident | None:
         if status.state == "running" and _held(wiring, incident_id, step_id, status):
             time.sleep(0.02)
             continue
-        allowed, reason = _gate(incident, step)
+        allowed, reason = _gate(wiring, incident, step)
         if not allowed:
             raise NotApproved(f"{step_id} may not run: {reason}.", hint=f"Run `keyquell approve {incident_id}`.")
         kind = EventKind.STEP_STARTED
@@ -195,11 +195,12 @@ def _step(incident: Incident, step_id: str) -> Step:
     return incident.plan.step(step_id)
 
 
-def _may_run(incident: Incident, step: Step) -> bool:
-    return not step.unavailable and _gate(incident, step)[0]
+def _may_run(wiring: Wiring, incident: Incident, step: Step) -> bool:
+    return not step.unavailable and _gate(wiring, incident, step)[0]
 
 
-def _gate(incident: Incident, step: Step) -> tuple[bool, str]:
+def _gate(wiring: Wiring, incident: Incident, step: Step) -> tuple[bool, str]:
+    """By the roster as it is now: a role that was taken away since the approval counts no more."""
     if incident.plan is None:
         return False, "there is no plan"
     return satisfied(
@@ -208,4 +209,5 @@ def _gate(incident: Incident, step: Step) -> tuple[bool, str]:
         incident.approvals,
         requested_by=incident.requested_by,
         denied=incident.denials,
+        authority=wiring.authority(),
     )

@@ -33,7 +33,7 @@ class Deliveries:
     failed: tuple[tuple[str, str], ...] = ()
 
 
-def queue(records: KeepsRecords, incident_id: str, message: Message) -> None:
+def queue(records: KeepsRecords, incident_id: str, message: Message, *, reviewed_by: str = "") -> None:
     """Put a message into the record; the same id a second time changes nothing.
 
     Raises RecordError when the record cannot be extended.
@@ -44,6 +44,8 @@ def queue(records: KeepsRecords, incident_id: str, message: Message) -> None:
         audience=message.audience,
         subject=message.subject,
         body=message.body,
+        need_to_know=message.need_to_know,
+        reviewed_by=reviewed_by,
     )
     for attempt in range(_APPEND_ATTEMPTS):
         incident = Incident.of(records.events(incident_id))
@@ -95,6 +97,7 @@ def _addressed(message: OutboxMessage, incident: Incident) -> Message:
         subject=message.subject,
         body=message.body,
         exercise=incident.exercise,
+        need_to_know=message.need_to_know,
     )
 
 

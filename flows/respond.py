@@ -67,8 +67,11 @@ async def _run_phase(config: str, incident_id: str, phase: Phase) -> None:
     tried: set[str] = set()
     running: set[asyncio.Task[Any]] = set()
     while True:
-        incident = await asyncio.to_thread(_wiring(config).incident, incident_id)
-        ready = [step for step in ready_steps(incident) if step.phase is phase and step.id not in tried]
+        wiring = _wiring(config)
+        incident = await asyncio.to_thread(wiring.incident, incident_id)
+        ready = [
+            step for step in ready_steps(incident, wiring.authority()) if step.phase is phase and step.id not in tried
+        ]
         tried.update(step.id for step in ready)
         running |= {asyncio.create_task(_settle(config, incident_id, step.id)) for step in ready}
         if not running:
@@ -108,7 +111,7 @@ async def respond(config: str, incident_id: str, wait_for_approval_seconds: floa
         if incident.plan is None and incident.exposures and incident.closed is None:
             await asyncio.to_thread(intake.replan, wiring, incident_id)
             continue
-        move = next_move(incident, tried=tried)
+        move = next_move(incident, tried=tried, authority=wiring.authority())
         match move.kind:
             case "run":
                 tried |= {step.id for step in move.steps}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -31,6 +32,26 @@ class Policy(_Section):
     retry_delay_seconds: float = Field(default=0.5, gt=0, description="Doubles with each retry.")
     shards: int = Field(default=4, ge=1, description="Parts of a dataset that are rewritten side by side.")
     poll_seconds: float = Field(default=0.25, gt=0)
+    correlation_minutes: float = Field(
+        default=60, gt=0, description="Findings about one thing within this time strengthen one another."
+    )
+    link_minutes: float = Field(default=5, gt=0, description="How long a link to approve or to enrol is good.")
+
+
+class Web(_Section):
+    """The web page: passkeys, webhooks, health.  ``url`` is how browsers reach it; passkeys are bound to its host."""
+
+    address: str = "127.0.0.1"
+    port: int = Field(default=8750, ge=0, le=65535, description="0 takes a free port.")
+    url: str = Field(default="http://localhost:8750", pattern=r"^https?://[^/\s]+$", description="Without a path.")
+    trusted_proxies: tuple[str, ...] = Field(
+        default=(), description="Addresses of reverse proxies whose X-Forwarded-For is believed."
+    )
+
+    @property
+    def host(self) -> str:
+        """The host name to which passkeys are bound (the relying party's id)."""
+        return urlsplit(self.url).hostname or "localhost"
 
 
 class Exercise(_Section):
@@ -53,6 +74,10 @@ class Settings(_Section):
     connections: dict[str, dict[str, Any]] = Field(default_factory=dict)
     detectors: tuple[dict[str, Any], ...] = ()
     messengers: tuple[dict[str, Any], ...] = ()
+    roster: Path | None = Field(default=None, description="Who may do what; without it names count as given.")
+    slack: dict[str, Any] = Field(default_factory=dict)
+    pagers: tuple[dict[str, Any], ...] = ()
+    web: Web = Web()
     policy: Policy = Policy()
     exercise: Exercise | None = None
 
@@ -84,8 +109,11 @@ def load_settings(path: Path | None = None) -> Settings:
         raise InvalidInput(first_mistake(error, document, file=place), hint=hint) from error
     base = place.parent
     anchored = {
-        name: _anchored(getattr(settings, name), base) for name in ("records", "connections", "detectors", "messengers")
+        name: _anchored(getattr(settings, name), base)
+        for name in ("records", "connections", "detectors", "messengers", "slack", "pagers")
     }
+    if settings.roster is not None:
+        anchored["roster"] = base / settings.roster
     return settings.model_copy(update={"state": base / settings.state, "estate": base / settings.estate, **anchored})
 
 

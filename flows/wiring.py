@@ -16,13 +16,17 @@ from pydantic import ValidationError
 from flows.settings import Settings, first_mistake, load_settings
 from integrations.records.sql import SqlRecords
 from integrations.registry import open_adapter
+from playbooks.authority import Authority
+from playbooks.desk import Desk
 from playbooks.errors import InvalidInput
 from playbooks.estate import Estate
 from playbooks.incident import Incident
 from playbooks.playbook import Playbook, catalog
 from playbooks.ports import Clock, Delivers, Detects
 from playbooks.refs import CertificateRef, CredentialRef, DatasetRef, KeyRef
-from playbooks.yaml_lines import load_yaml
+from playbooks.roster import Roster
+from playbooks.surfaces import Pages, Shows
+from playbooks.yaml_lines import Document, load_yaml
 
 
 def system_clock() -> datetime:
@@ -41,6 +45,7 @@ class Wiring:
         self._locks: dict[tuple[str, str, str], threading.Lock] = {}
         self._lock = threading.Lock()
         self._estate: tuple[tuple[int, int, int] | None, Estate] | None = None
+        self._roster: tuple[tuple[int, int, int] | None, Roster] | None = None
 
     @classmethod
     def open(cls, settings: Settings, *, clock: Clock = system_clock) -> Wiring:
@@ -61,6 +66,27 @@ class Wiring:
         if self._estate is None or self._estate[0] != seen:
             self._estate = (seen, load_estate(place))
         return self._estate[1]
+
+    @property
+    def roster(self) -> Roster | None:
+        """Who may do what, as it is on disk now; None when none is configured.
+
+        Raises InvalidInput naming the file and the field.
+        """
+        place = self.settings.roster
+        if place is None:
+            return None
+        seen = (found.st_mtime_ns, found.st_size, found.st_ino) if (found := _stat(place)) else None
+        if self._roster is None or seen is None or self._roster[0] != seen:
+            self._roster = (seen, load_roster(place))
+        return self._roster[1]
+
+    def authority(self) -> Authority:
+        """Whose yes counts now; nobody's when the roster cannot be read."""
+        try:
+            return Authority(self.roster, self.clock())
+        except InvalidInput as error:
+            return Authority(None, self.clock(), broken=error.message)
 
     @cached_property
     def catalog(self) -> Mapping[str, Playbook]:
@@ -110,6 +136,29 @@ class Wiring:
             name = str(each.get("name", each.get("type")))
             options = {key: value for key, value in each.items() if key not in ("type", "name")}
             found[name] = self._open("messengers", str(each.get("type")), name, options)
+        return found
+
+    def surfaces(self) -> dict[str, Shows]:
+        """The configured boards by name; the chat is one of them."""
+        if not self.settings.slack:
+            return {}
+        return {"slack": self._open("surfaces", "slack", "slack", self.settings.slack)}
+
+    def chat(self, desk: Desk) -> Any:
+        """The configured chat's listener, which speaks to the desk; None when there is none."""
+        if not self.settings.slack:
+            return None
+        from integrations.slack.app import SlackApp
+
+        return SlackApp.open("slack", self.settings.slack, desk=desk, clock=self.clock)
+
+    def pagers(self) -> dict[str, Pages]:
+        """The configured pagers by name."""
+        found: dict[str, Pages] = {}
+        for each in self.settings.pagers:
+            name = str(each.get("name", each.get("type")))
+            options = {key: value for key, value in each.items() if key not in ("type", "name")}
+            found[name] = self._open("pagers", str(each.get("type")), name, options)
         return found
 
     def close(self) -> None:
@@ -174,6 +223,19 @@ def _stat(path: Path) -> os.stat_result | None:
         return None
 
 
+def load_roster(path: Path) -> Roster:
+    """Read a roster from YAML or JSON; an absent file is a mistake, because then nobody would know who counts.
+
+    Raises InvalidInput naming the file, the line and the field.
+    """
+    document = _document(path, what="roster")
+    try:
+        return Roster.model_validate(document.data)
+    except ValidationError as error:
+        hint = "Nobody may approve until it is mended: `keyquell roster check`."
+        raise InvalidInput(first_mistake(error, document, file=path), hint=hint) from error
+
+
 def load_estate(path: Path) -> Estate:
     """Read an estate from YAML or JSON; an absent file is an empty estate.
 
@@ -181,15 +243,19 @@ def load_estate(path: Path) -> Estate:
     """
     if not path.exists():
         return Estate()
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise InvalidInput(f"the estate {path} cannot be read ({error.strerror}).") from error
-    except UnicodeDecodeError as error:
-        raise InvalidInput(f"the estate {path} is not text in UTF-8.") from error
-    document = load_yaml(text, file=str(path))
+    document = _document(path, what="estate")
     try:
         return Estate.model_validate(document.data)
     except ValidationError as error:
         message = first_mistake(error, document, file=path)
         raise InvalidInput(message, hint="Correct the entry and import it again.") from error
+
+
+def _document(path: Path, *, what: str) -> Document:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InvalidInput(f"the {what} {path} cannot be read ({error.strerror}).") from error
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"the {what} {path} is not text in UTF-8.") from error
+    return load_yaml(text, file=str(path))

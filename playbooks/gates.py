@@ -6,8 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
-
+from playbooks.authority import EVERYBODY, Authority, Yes
 from playbooks.errors import RetirementBlocked
 from playbooks.estate import DatasetEntry, Estate
 from playbooks.plans import Action, Plan, Step
@@ -15,19 +14,8 @@ from playbooks.receipts import Census
 from playbooks.refs import KeyRef
 
 
-class Approval(BaseModel):
-    """A person's yes to a plan, bound to its digest; ``method`` says by which interface it came."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    approver: str = Field(min_length=1)
-    digest: str = Field(pattern="^[0-9a-f]{64}$")
-    method: str
-    at: AwareDatetime
-
-
-class Decision(Protocol):
-    """A yes or a no of a person to a plan's digest."""
+class No(Protocol):
+    """A denial of a plan's digest."""
 
     @property
     def approver(self) -> str: ...
@@ -35,17 +23,26 @@ class Decision(Protocol):
     def digest(self) -> str: ...
 
 
+class Agreement(Yes, Protocol):
+    """An approval of a plan's digest."""
+
+    @property
+    def digest(self) -> str: ...
+
+
 def satisfied(
     step: Step,
     plan: Plan,
-    approvals: Iterable[Decision],
+    approvals: Iterable[Agreement],
     *,
     requested_by: str,
-    denied: Iterable[Decision] = (),
+    denied: Iterable[No] = (),
+    authority: Authority = EVERYBODY,
 ) -> tuple[bool, str]:
     """May the step run, and if not, why.
 
-    Counts distinct people who approved this plan's digest; the requester never counts, however the name is written.
+    Counts distinct people who approved this plan's digest and whom ``authority`` lets count for this step; the
+    requester never counts, however the name is written.
     One denial of this digest stops every step that needs anybody.  Pre-approved steps need nobody, so that a denial
     of the rest does not hold up containment.
     """
@@ -57,13 +54,16 @@ def satisfied(
     refusals = sorted({person(each.approver) for each in denied if each.digest == plan.digest})
     if refusals:
         return False, f"{', '.join(refusals)} said no to this plan"
-    people = {person(each.approver) for each in approvals if each.digest == plan.digest}
+    given = [each for each in approvals if each.digest == plan.digest]
+    weighed = [(person(each.approver), authority.objection(each, step)) for each in given]
+    people = {name for name, why in weighed if not why}
     people -= {person(requested_by), ""}
     if len(people) >= needed:
         return True, f"approved by {', '.join(sorted(people))}"
     missing = needed - len(people)
     who = "another person" if missing == 1 else f"{missing} people"
-    return False, f"it waits for {who} other than the requester to approve plan {plan.digest[:12]}"
+    ignored = "".join(f"; {why}" for why in dict.fromkeys(why for name, why in weighed if why and name not in people))
+    return False, f"it waits for {who} other than the requester to approve plan {plan.digest[:12]}{ignored}"
 
 
 def person(name: str) -> str:

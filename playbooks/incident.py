@@ -9,6 +9,7 @@ from functools import partial
 
 from pydantic import JsonValue
 
+from playbooks.dealings import Dealings
 from playbooks.errors import InvalidInput, RecordError
 from playbooks.event_bodies import (
     ApprovalDenied,
@@ -23,6 +24,7 @@ from playbooks.event_bodies import (
     MessageDelivered,
     MessageFailed,
     MessageQueued,
+    NeedToKnow,
     NotContained,
     PlanMade,
     ShardFinished,
@@ -51,6 +53,8 @@ class Approval:
     digest: str
     method: str
     at: datetime
+    request: str = ""
+    passkey_enrolled_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +86,8 @@ class OutboxMessage:
     body: str
     delivered: tuple[str, ...] = ()
     failures: dict[str, int] = field(default_factory=dict)
+    need_to_know: NeedToKnow = "responders"
+    reviewed_by: str = ""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -91,7 +97,8 @@ class Incident:
     ``approvals`` and ``denials`` are those of the current plan's digest.  ``contained_at``, ``renewed_at``,
     ``data_safe_at`` and ``restored_at`` fall back to None when a further exposure turns up; ``contained_at`` also when
     containment is found not to hold (``not_contained`` then says why).  ``shards_done`` is by step, then shard.
-    ``head`` is the hash that the next append must expect.
+    ``people`` is what else people did; ``redeemed`` are the single-use requests that gave an approval.  ``head`` is the
+    hash that the next append must expect.
     """
 
     id: str
@@ -120,6 +127,9 @@ class Incident:
     restored_at: datetime | None = None
     closed: Closing | None = None
     messages: dict[str, OutboxMessage] = field(default_factory=dict)
+    people: Dealings = field(default_factory=Dealings)
+    origin: str = ""
+    redeemed: frozenset[str] = frozenset()
     events: int = 0
 
     @classmethod
@@ -216,6 +226,7 @@ def _opened(event: Event, body: Body) -> Incident:
         requested_by=body.requested_by,
         playbook=body.playbook,
         scenario=body.scenario,
+        origin=body.origin,
         opened_at=event.at,
         head=event.hash,
         events=1,
@@ -223,6 +234,7 @@ def _opened(event: Event, body: Body) -> Incident:
 
 
 def _apply(incident: Incident, event: Event, body: Body) -> None:
+    incident.people.take(body, event.at)
     if incident.closed and event.kind in _BARRED_AFTER_CLOSING:
         raise RecordError(f"{event.kind} comes after the incident was closed.")
     match body:
@@ -276,12 +288,32 @@ def _take_plan(incident: Incident, plan: Plan) -> None:
 def _note_decision(incident: Incident, body: ApprovalGiven | ApprovalDenied, at: datetime) -> None:
     if incident.plan is None:
         raise RecordError("somebody decides on a plan that was never made.")
+    if isinstance(body, ApprovalGiven) and body.request:
+        _redeem(incident, body)
     if body.digest != incident.plan.digest:
         return
     if isinstance(body, ApprovalGiven):
-        incident.approvals += (Approval(body.approver, body.digest, body.method, at),)
+        incident.approvals += (
+            Approval(
+                body.approver,
+                body.digest,
+                body.method,
+                at,
+                request=body.request,
+                passkey_enrolled_at=body.passkey_enrolled_at,
+            ),
+        )
     else:
         incident.denials += (Denial(body.approver, body.digest, body.reason, at),)
+
+
+def _redeem(incident: Incident, body: ApprovalGiven) -> None:
+    asked = incident.people.asked.get(body.request)
+    if asked is None or (asked.approver, asked.digest) != (body.approver, body.digest):
+        raise RecordError(f"{body.approver} approved upon a request that was not made to them for this plan.")
+    if body.request in incident.redeemed:
+        raise RecordError("one request is used for two approvals.")
+    incident.redeemed |= {body.request}
 
 
 def _status(incident: Incident, step_id: str) -> StepStatus:
@@ -308,7 +340,14 @@ def _post(incident: Incident, body: MessageQueued | MessageDelivered | MessageFa
     if isinstance(body, MessageQueued):
         if body.id in incident.messages:
             raise RecordError(f"message {body.id} is queued a second time.")
-        incident.messages[body.id] = OutboxMessage(body.id, body.audience, body.subject, body.body)
+        incident.messages[body.id] = OutboxMessage(
+            body.id,
+            body.audience,
+            body.subject,
+            body.body,
+            need_to_know=body.need_to_know,
+            reviewed_by=body.reviewed_by,
+        )
         return
     message = incident.messages.get(body.id)
     if message is None:

@@ -14,6 +14,7 @@ from typing import Protocol, runtime_checkable
 
 from pydantic import JsonValue
 
+from playbooks.event_bodies import NeedToKnow
 from playbooks.exposures import Signal
 from playbooks.keys import KeyFacts
 from playbooks.receipts import Census, ProbeResult, Receipt
@@ -321,15 +322,37 @@ class Detects(Protocol):
     def close(self) -> None: ...
 
 
+@runtime_checkable
+class Hears(Protocol):
+    """Takes findings that are sent to us (a webhook).
+
+    ``headers`` have lower-case names.  ``body`` is the raw request.  Raises Refused when the signature is not the
+    sender's, InvalidInput when the signed body is not what the sender's format says.
+    """
+
+    def hear(self, *, headers: Mapping[str, str], body: bytes) -> Sequence[Signal]: ...
+
+
+@runtime_checkable
+class ReadsFindings(Protocol):
+    """Reads a tool's whole output (``keyquell ingest``).  Raises InvalidInput naming the place that is wrong."""
+
+    def read(self, document: bytes) -> Sequence[Signal]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message of the outbox, addressed to an audience, free of secrets."""
+    """One message of the outbox, addressed to an audience, free of secrets.
+
+    An ``exercise`` message is marked in every channel and never leaves the company, whatever ``need_to_know`` says.
+    """
 
     id: str
     audience: str
     subject: str
     body: str
     exercise: bool
+    need_to_know: NeedToKnow = "responders"
 
 
 @runtime_checkable
@@ -354,3 +377,4 @@ class KeepsRecords(Protocol):
     def append(self, incident: str, *, kind: EventKind, body: Mapping[str, JsonValue], expected_head: str) -> Event: ...
     def events(self, incident: str) -> list[Event]: ...
     def incidents(self) -> list[str]: ...
+    def heads(self) -> dict[str, int]: ...

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from playbooks.authority import EVERYBODY, Authority
 from playbooks.gates import satisfied
 from playbooks.incident import Incident
 from playbooks.milestones import finished, recovered
@@ -22,34 +23,39 @@ class NextMove:
     steps: tuple[Step, ...] = ()
 
 
-def next_move(incident: Incident, *, tried: frozenset[str] = frozenset()) -> NextMove:
+def next_move(incident: Incident, *, tried: frozenset[str] = frozenset(), authority: Authority = EVERYBODY) -> NextMove:
     """Decide; ``tried`` are steps that this run has already retried in vain."""
     if incident.closed is not None:
         return NextMove("closed")
-    ready = [step for step in ready_steps(incident) if step.id not in tried]
+    ready = [step for step in ready_steps(incident, authority) if step.id not in tried]
     if ready:
         return NextMove("run", tuple(step for step in ready if step.phase is ready[0].phase))
     if finished(incident) and recovered(incident):
         return NextMove("close")
-    return NextMove("wait" if waiting_steps(incident) else "blocked")
+    return NextMove("wait" if waiting_steps(incident, authority) else "blocked")
 
 
-def ready_steps(incident: Incident) -> list[Step]:
+def ready_steps(incident: Incident, authority: Authority = EVERYBODY) -> list[Step]:
     """Steps that may run now; while containment is known not to hold, only containing and telling goes on."""
-    return [step for step in _offered(incident) if gate_open(incident, step)]
+    return [step for step in _offered(incident) if gate_open(incident, step, authority)]
 
 
-def waiting_steps(incident: Incident) -> list[Step]:
+def waiting_steps(incident: Incident, authority: Authority = EVERYBODY) -> list[Step]:
     """Steps that only an approval holds back."""
-    return [step for step in _offered(incident) if not gate_open(incident, step)]
+    return [step for step in _offered(incident) if not gate_open(incident, step, authority)]
 
 
-def gate_open(incident: Incident, step: Step) -> bool:
+def gate_open(incident: Incident, step: Step, authority: Authority = EVERYBODY) -> bool:
     """Is the step's gate satisfied by the approvals of the current plan?"""
     if incident.plan is None:
         return False
     return satisfied(
-        step, incident.plan, incident.approvals, requested_by=incident.requested_by, denied=incident.denials
+        step,
+        incident.plan,
+        incident.approvals,
+        requested_by=incident.requested_by,
+        denied=incident.denials,
+        authority=authority,
     )[0]
 
 

@@ -20,13 +20,20 @@ from playbooks.errors import RecordError
 class EventKind(StrEnum):
     """Every kind of event and what its body holds (required names first, optional in brackets)."""
 
-    INCIDENT_OPENED = "incident-opened"  # codename, severity, exercise, requested_by, playbook, [scenario]
+    INCIDENT_OPENED = "incident-opened"  # codename, severity, exercise, requested_by, playbook, [scenario, origin]
     SIGNAL_RECEIVED = "signal-received"  # signal
     EXPOSURE_ADDED = "exposure-added"  # exposure
     FACTS_READ = "facts-read"  # facts: {key uri: KeyFacts}
     PLAN_MADE = "plan-made"  # plan (with digest)
-    APPROVAL_GIVEN = "approval-given"  # approver, digest, method
-    APPROVAL_DENIED = "approval-denied"  # approver, digest, reason
+    APPROVAL_ASKED = "approval-asked"  # request, approver, digest, expires_at, via
+    APPROVAL_GIVEN = "approval-given"  # approver, digest, method, [request, assertion, passkey_enrolled_at, address]
+    APPROVAL_DENIED = "approval-denied"  # approver, digest, reason, [via]
+    GLASS_BROKEN = "glass-broken"  # by, digest, reason
+    GLASS_REVIEWED = "glass-reviewed"  # by, verdict
+    ACKNOWLEDGED = "acknowledged"  # by, via
+    ESCALATED = "escalated"  # level, person, channel, [error]
+    ATTEMPT_REFUSED = "attempt-refused"  # by, what, reason, via
+    LINKED = "linked"  # surface, ids: where the incident is shown
     STEP_STARTED = "step-started"  # step, attempt, owner
     STEP_FINISHED = "step-finished"  # step, outcome, receipt|null, probes, outputs, detail
     STEP_FAILED = "step-failed"  # step, error, code, retryable
@@ -38,12 +45,24 @@ class EventKind(StrEnum):
     RENEWED = "renewed"  # {}
     DATA_SAFE = "data-safe"  # datasets
     RESTORED = "restored"  # consumers
-    MESSAGE_QUEUED = "message-queued"  # id, audience, subject, body
+    MESSAGE_DRAFTED = "message-drafted"  # id, audience, need_to_know, subject, body
+    MESSAGE_WITHDRAWN = "message-withdrawn"  # id, by, reason
+    MESSAGE_QUEUED = "message-queued"  # id, audience, subject, body, [need_to_know, reviewed_by]
     MESSAGE_DELIVERED = "message-delivered"  # id, channel
     MESSAGE_FAILED = "message-failed"  # id, channel, error
     NOTE = "note"  # text, by
     CLOSED = "closed"  # by, outcome: recovered | false-alarm | not-contained
+    # of the installation alone (the chain called INSTALLATION)
+    PASSKEY_INVITED = "passkey-invited"  # request, person, by, expires_at
+    PASSKEY_ENROLLED = "passkey-enrolled"  # request, person, credential_id, public_key, sign_count, label
+    PASSKEY_REMOVED = "passkey-removed"  # person, credential_id, by, reason
+    SIGNAL_UNMATCHED = "signal-unmatched"  # signal
+    DETECTOR_SILENT = "detector-silent"  # detector, last_heard|null, reason
+    DETECTOR_HEARD = "detector-heard"  # detector
 
+
+INSTALLATION = "INSTALLATION"
+"""The chain of what belongs to no incident: passkeys, refused attempts, unmatched signals, silent detectors."""
 
 GENESIS = "0" * 64
 """The ``prev`` of an incident's first event."""

@@ -36,7 +36,7 @@ from integrations.records.engines import create, record_error
 from playbooks.errors import Conflict, RecordError
 from playbooks.event_bodies import check_body
 from playbooks.ports import Clock
-from playbooks.record import GENESIS, Event, EventKind
+from playbooks.record import GENESIS, INSTALLATION, Event, EventKind
 
 _EVENTS = Table(
     "events",
@@ -136,8 +136,21 @@ class SqlRecords:
 
     def incidents(self) -> list[str]:
         """The ids of all incidents, the oldest first."""
-        query = select(_EVENTS.c.incident).where(_EVENTS.c.seq == 0).order_by(_EVENTS.c.at, _EVENTS.c.incident)
+        query = (
+            select(_EVENTS.c.incident)
+            .where(_EVENTS.c.seq == 0, _EVENTS.c.incident != INSTALLATION)
+            .order_by(_EVENTS.c.at, _EVENTS.c.incident)
+        )
         return [str(row.incident) for row in self._rows(query)]
+
+    def heads(self) -> dict[str, int]:
+        """The number of the last event of every incident: what has changed is seen with one query."""
+        query = (
+            select(_EVENTS.c.incident, func.max(_EVENTS.c.seq).label("seq"))
+            .where(_EVENTS.c.incident != INSTALLATION)
+            .group_by(_EVENTS.c.incident)
+        )
+        return {str(row.incident): int(row.seq) for row in self._rows(query)}
 
     def close(self) -> None:
         """Give the connections back."""

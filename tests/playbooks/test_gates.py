@@ -10,7 +10,8 @@ from freezegun import freeze_time
 
 from playbooks.errors import RetirementBlocked
 from playbooks.estate import DatasetEntry, Estate
-from playbooks.gates import Approval, datasets_of, retirement_allowed, satisfied
+from playbooks.gates import datasets_of, retirement_allowed, satisfied
+from playbooks.incident import Approval
 from playbooks.plans import Gate
 from playbooks.receipts import Census
 from playbooks.refs import KeyRef

@@ -1,0 +1,80 @@
+"""Work that a click starts and that nobody waits for: one thread for each incident and kind of work."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+
+from flows.engine import contain_now
+from flows.undo import undo
+from flows.wiring import Wiring
+from playbooks.errors import KeyquellError
+
+Trouble = Callable[[str, KeyquellError], None]
+"""Takes the name of what is in trouble (a detector, an incident) and why."""
+
+_log = logging.getLogger(__name__)
+
+
+def log_trouble(name: str, error: KeyquellError) -> None:
+    """Say it in the log, where nobody else listens."""
+    _log.warning("%s: %s", name, error)
+
+
+class Background:
+    """Containment and undo at once, side by side; what became of them is in the record.
+
+    Asked again while the same work of the same incident runs, it runs once more afterwards, so that nothing that was
+    added meanwhile is missed.  ``on_done`` gets the incident's id after each run.
+    """
+
+    def __init__(
+        self, wiring: Wiring, *, on_done: Callable[[str], None] = lambda _: None, on_trouble: Trouble = log_trouble
+    ) -> None:
+        self._wiring = wiring
+        self._on_done = on_done
+        self._on_trouble = on_trouble
+        self._lock = threading.Lock()
+        self._running: dict[tuple[str, str], threading.Thread] = {}
+        self._again: set[tuple[str, str]] = set()
+
+    def contain(self, incident_id: str) -> None:
+        """Start every containing step whose gate is open."""
+        self._start("contain", incident_id, lambda: contain_now(self._wiring, incident_id))
+
+    def undo(self, incident_id: str, *, by: str) -> None:
+        """Start taking back the reversible steps."""
+        self._start("undo", incident_id, lambda: undo(self._wiring, incident_id, by=by))
+
+    def wait(self, *, seconds: float) -> None:
+        """Wait for what runs now, for at most so long each."""
+        with self._lock:
+            threads = list(self._running.values())
+        for thread in threads:
+            thread.join(timeout=seconds)
+
+    def _start(self, kind: str, incident_id: str, work: Callable[[], object]) -> None:
+        name = (kind, incident_id)
+        with self._lock:
+            if name in self._running:
+                self._again.add(name)
+                return
+            thread = threading.Thread(target=self._run, args=(name, work), daemon=True, name=f"{kind}-{incident_id}")
+            self._running[name] = thread
+        thread.start()
+
+    def _run(self, name: tuple[str, str], work: Callable[[], object]) -> None:
+        while True:
+            try:
+                work()
+            except KeyquellError as error:
+                self._on_trouble(name[1], error)
+            except Exception as error:  # noqa: BLE001 - reported by its type; its text may hold a secret
+                self._on_trouble(name[1], KeyquellError(f"unexpected {type(error).__name__}"))
+            self._on_done(name[1])
+            with self._lock:
+                if name not in self._again:
+                    del self._running[name]
+                    return
+                self._again.discard(name)
