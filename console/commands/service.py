@@ -16,7 +16,8 @@ def serve(
     until_closed: Annotated[bool, Parameter(help="End when the first response has ended.", negative="")] = False,
     common: Common = Common(),
 ) -> int:
-    """Watch the detectors, respond, and run scheduled drills, until stopped."""
+    """Serve the web page and the chat, watch the detectors, respond, and run scheduled drills, until stopped."""
+    from console.web.services import services
     from flows.serve import serve as run
     from flows.settings import load_settings
 
@@ -27,6 +28,7 @@ def serve(
         say=lambda sentence: console.print(sentence, markup=False),
         until_closed=until_closed,
         drill_command=command,
+        services=services,
     )
     return ExitCode.OK if ended in ("", "closed") else ExitCode.FAILED
 

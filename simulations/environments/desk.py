@@ -120,6 +120,7 @@ class Desk:
             "detectors": [dict(detector) for detector in detectors],
             "messengers": [{"type": "file", "root": str(self.response / "outbox")}],
             "policy": {"containment_deadline_seconds": _PROOF_SECONDS},
+            "web": {"port": 0},
             "exercise": {"scenario": self.site.scenario.name},
         }
         (self.response / "outbox").mkdir()
