@@ -26,10 +26,10 @@ class Deadline:
 class Card:
     """One incident in the order in which a tired responder needs it.
 
-    ``burning`` is one sentence.  ``proven`` and ``not_proven`` are sentences.  ``last_use`` is the adversary's last
-    known use, "" when none is known.  ``approvals`` says who agreed and who is missing.  ``census`` has a sentence for
-    each dataset.  ``next_action`` is one sentence.  ``digest`` is the current plan's, "" without a plan; ``plan`` its diff.
-    ``buttons`` are the moves that make sense now, in order.
+    ``burning`` is one sentence.  ``proven`` and ``not_proven`` are sentences.  ``last_use`` says when the adversary was
+    last seen, or that no use is known.  ``approvals`` says who agreed, who is missing and what does not count.
+    ``census`` has a sentence for each dataset.  ``next_action`` is one sentence.  ``digest`` is the current plan's, ""
+    without a plan; ``plan`` its diff.  ``buttons`` are the moves that make sense now, in order.
     """
 
     id: str
