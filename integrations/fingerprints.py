@@ -12,11 +12,16 @@ from blake3 import blake3
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.algorithms import AES
+from cryptography.hazmat.primitives.ciphers.modes import ECB
+from cryptography.hazmat.primitives.cmac import CMAC
 
 from playbooks.errors import InvalidInput
 from playbooks.exposures import Fingerprint
 
 KEY_BYTES = 32
+_CHECK_BYTES = 3
 
 
 def keyed(secret: str, key: bytes) -> Fingerprint:
@@ -58,6 +63,21 @@ def spki_sha256(pem: str) -> Fingerprint:
     except (ValueError, TypeError, AttributeError, UnsupportedAlgorithm):
         raise InvalidInput("the PEM holds no key that can be read") from None
     return Fingerprint(kind="spki-sha256", value=hashlib.sha256(der).hexdigest())
+
+
+def key_check_values(material: bytes) -> tuple[Fingerprint, ...]:
+    """The two customary check values of an AES key: of the zero block's encryption (PKCS#11) and of its CMAC (TR-31).
+
+    Each is three bytes in hexadecimal.  Empty when the material has not the length of an AES key.
+    """
+    if len(material) not in (16, 24, 32):
+        return ()
+    algorithm, block = AES(material), bytes(16)
+    encryptor = Cipher(algorithm, ECB()).encryptor()  # noqa: S305 - this is how a check value is defined
+    mac = CMAC(algorithm)
+    mac.update(block)
+    values = (encryptor.update(block), mac.finalize())
+    return tuple(Fingerprint(kind="key-check-value", value=value[:_CHECK_BYTES].hex()) for value in values)
 
 
 def _public_key(data: bytes) -> Any:
