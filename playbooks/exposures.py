@@ -27,7 +27,15 @@ class ExposureKind(StrEnum):
 
 
 FingerprintKind = Literal[
-    "access-key-id", "token-accessor", "secret-hmac", "token-sha256", "spki-sha256", "key-check-value", "key-uri"
+    "access-key-id",
+    "token-accessor",
+    "secret-hmac",
+    "token-sha256",
+    "spki-sha256",
+    "key-check-value",
+    "certificate-serial",
+    "certificate-sha256",
+    "key-uri",
 ]
 
 
@@ -35,7 +43,9 @@ class Fingerprint(BaseModel):
     """Recognises leaked material without holding it.
 
     ``access-key-id`` and ``token-accessor`` are identifiers in clear (not secret); ``secret-hmac`` is BLAKE3 keyed with
-    the installation's own key; the rest are lower-case hex digests; ``key-uri`` is a KeyRef named by a trail.
+    the installation's own key; ``key-check-value`` is the first three bytes of the zero block's encryption or CMAC;
+    ``certificate-serial`` is hexadecimal without separators; ``key-uri`` is a KeyRef named by a trail.  The rest are
+    SHA-256 (of a certificate: its DER).  All hexadecimal is in lower case.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -14,23 +14,33 @@ from playbooks.exposures import Exposure, ExposureKind, Fingerprint, Interval, S
 from playbooks.refs import KeyRef
 
 _OF_CREDENTIALS = frozenset({ExposureKind.CREDENTIAL})
+_OF_SECRETS = frozenset({"secret-hmac", "token-sha256"})
+
+# Random serials have at least 64 bits (CA/Browser Forum BR 7.1); two issuers may both have given out number 1.
+_SERIAL_DIGITS = 12
 
 
 def match(signal: Signal, estate: Estate) -> tuple[Exposure, ...]:
     """What the signal exposes, in the order of the estate; empty when nothing matches.
 
     For CREDENTIAL the targets are credentials.  For every other kind they are keys, and a credential that matches too
-    is the way by which they got out; where only a credential matches, the keys that it may use are the targets.
+    is the way by which they got out; where only a credential matches, the keys that it may use are the targets, unless
+    what leaked is the credential's own secret: then that is all that is exposed, whatever the secret looked like.
     """
     credentials = [entry for entry in estate.credentials if _names_credential(signal.fingerprints, entry)]
     if signal.kind in _OF_CREDENTIALS:
         return tuple(_exposure(signal, target=str(entry.ref)) for entry in credentials)
     via = str(credentials[0].ref) if credentials else ""
-    targets = [entry.ref for entry in estate.keys if _names_key(signal.fingerprints, entry)]
-    if not targets:
-        listed = {entry.ref for entry in estate.keys}
-        targets = list(dict.fromkeys(key for entry in credentials for key in entry.may_use if key in listed))
-    return tuple(_exposure(signal, target=str(key), via=via) for key in targets)
+    certified = _certified(signal.fingerprints, estate)
+    targets = [entry.ref for entry in estate.keys if entry.ref in certified or _names_key(signal.fingerprints, entry)]
+    if targets:
+        return tuple(_exposure(signal, target=str(key), via=via) for key in targets)
+    itself = [entry for entry in credentials if _holds_secret(signal.fingerprints, entry)]
+    if itself:
+        return tuple(_exposure(signal, target=str(entry.ref), kind=ExposureKind.CREDENTIAL) for entry in itself)
+    listed = {entry.ref for entry in estate.keys}
+    usable = dict.fromkeys(key for entry in credentials for key in entry.may_use if key in listed)
+    return tuple(_exposure(signal, target=str(key), via=via) for key in usable)
 
 
 def same_case(signal: Signal, exposures: Iterable[Exposure], *, found: Iterable[Exposure] = ()) -> bool:
@@ -49,9 +59,9 @@ def evidence_of(signal: Signal) -> str:
     return f"{signal.source}:{signal.external_id}"
 
 
-def _exposure(signal: Signal, *, target: str, via: str = "") -> Exposure:
+def _exposure(signal: Signal, *, target: str, via: str = "", kind: ExposureKind | None = None) -> Exposure:
     return Exposure(
-        kind=signal.kind,
+        kind=kind or signal.kind,
         target=target,
         via=via,
         occurred=_interval(signal),
@@ -71,6 +81,10 @@ def _names_credential(fingerprints: tuple[Fingerprint, ...], entry: CredentialEn
     return any(fingerprint in own or _is_identifier_of(fingerprint, entry) for fingerprint in fingerprints)
 
 
+def _holds_secret(fingerprints: tuple[Fingerprint, ...], entry: CredentialEntry) -> bool:
+    return any(each.kind in _OF_SECRETS and each in entry.fingerprints for each in fingerprints)
+
+
 def _is_identifier_of(fingerprint: Fingerprint, entry: CredentialEntry) -> bool:
     """Access key ids and accessors stand in clear at the end of the credential's own URI."""
     last = entry.ref.path.rpartition("/")[2]
@@ -87,6 +101,18 @@ def _names_key(fingerprints: tuple[Fingerprint, ...], entry: KeyEntry) -> bool:
         fingerprint in own or (fingerprint.kind == "key-uri" and _same_key(fingerprint.value, entry.ref))
         for fingerprint in fingerprints
     )
+
+
+def _certified(fingerprints: tuple[Fingerprint, ...], estate: Estate) -> set[KeyRef]:
+    """Keys whose certificate has one of the serials; the serial is the last part of the certificate's URI."""
+    serials = {_serial(each.value) for each in fingerprints if each.kind == "certificate-serial"} - {""}
+    return {entry.key for entry in estate.certificates if _serial(entry.ref.path.rpartition("/")[2]) in serials}
+
+
+def _serial(text: str) -> str:
+    """A serial as plain digits; "" for one so short that it names no certificate by itself."""
+    digits = text.replace(":", "").replace("-", "").lower().lstrip("0")
+    return digits if len(digits) >= _SERIAL_DIGITS else ""
 
 
 def _same_key(uri: str, ref: KeyRef) -> bool:
