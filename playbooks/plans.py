@@ -126,8 +126,13 @@ class Plan(BaseModel):
     @property
     def digest(self) -> str:
         """SHA-256 over the canonical JSON of everything above, lower-case hex."""
+        return hashlib.sha256(self.canonical).hexdigest()
+
+    @property
+    def canonical(self) -> bytes:
+        """The canonical JSON that the digest is made of, in UTF-8: what an approver's passkey vouches for."""
         body = self.model_dump(mode="json", exclude={"digest"})
-        return hashlib.sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+        return json.dumps(body, sort_keys=True, separators=(",", ":")).encode()
 
     def step(self, step_id: str) -> Step:
         """The step of this id; KeyError when the plan has none."""

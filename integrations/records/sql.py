@@ -119,6 +119,15 @@ class SqlRecords:
         query = select(_EVENTS).where(_EVENTS.c.incident == incident, _EVENTS.c.seq > seq).order_by(_EVENTS.c.seq)
         return [_event(row) for row in self._rows(query)]
 
+    def of_kind(self, kind: EventKind, *, incident: str = "", since: datetime | None = None) -> list[Event]:
+        """The events of one kind in every chain, or in one, the oldest first; ``since`` leaves out older ones."""
+        query = select(_EVENTS).where(_EVENTS.c.kind == str(kind))
+        if incident:
+            query = query.where(_EVENTS.c.incident == incident)
+        if since is not None:
+            query = query.where(_EVENTS.c.at >= since.astimezone(UTC).isoformat(timespec="microseconds"))
+        return [_event(row) for row in self._rows(query.order_by(_EVENTS.c.at, _EVENTS.c.incident, _EVENTS.c.seq))]
+
     def follow(
         self, incident: str, *, after_seq: int = -1, every_seconds: float = 0.1, for_seconds: float | None = None
     ) -> Iterator[Event]:

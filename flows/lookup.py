@@ -1,0 +1,38 @@
+"""Which incident, and which plan, a person means by a word."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+
+from flows.wiring import Wiring
+from playbooks.errors import InvalidInput
+from playbooks.incident import Incident
+from playbooks.plans import Plan
+
+
+def named(wiring: Wiring, word: str) -> str:
+    """The id behind an id or a code name.  Raises InvalidInput with the nearest ones when there is none."""
+    known = wiring.records.incidents()
+    if word in known:
+        return word
+    by_name = {each: wiring.incident(each).codename for each in known}
+    found = [each for each, codename in by_name.items() if codename == word.lower() or each == word.upper()]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise InvalidInput(f"{word} names several incidents: {', '.join(found)}.", hint="Give the id.")
+    near = get_close_matches(word, [*known, *by_name.values()], n=1, cutoff=0.5)
+    hint = f"Did you mean {near[0]}?" if near else "`keyquell status` lists the open ones."
+    raise InvalidInput(f"there is no incident {word!r}.", hint=hint)
+
+
+def plan_seen(incident: Incident, digest: str) -> Plan:
+    """The current plan, when this is its digest (8 characters of it or more).  Raises InvalidInput when it is not."""
+    plan = incident.plan
+    if plan is None or len(digest) < 8 or not plan.digest.startswith(digest):
+        current = plan.digest[:12] if plan else "none"
+        raise InvalidInput(
+            f"the plan of {incident.id} has the digest {current}…, not {digest[:12]!r}.",
+            hint=f"Look at it with `keyquell plan {incident.id}` and approve what you saw.",
+        )
+    return plan

@@ -1,0 +1,258 @@
+"""Approving with a passkey: a single-use link for one person and one plan, and what comes back from it.
+
+The link's token is known to its holder alone; the record keeps its SHA-256.  Everything is asked of the record and the
+roster again when the link is opened and when it is redeemed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, NoReturn
+
+from flows import intake
+from flows.admission import refuse
+from flows.enrolment import Invited, enrol, invite, invited
+from flows.lookup import plan_seen
+from flows.passkey_register import KnownPasskey, PasskeyRegister, in_use, read_register, request_of, site_of
+from flows.wiring import Wiring
+from integrations import passkeys
+from playbooks.authority import STRONG
+from playbooks.desk import StepUp
+from playbooks.errors import Conflict, InvalidInput, NotApproved, RecordError
+from playbooks.event_bodies import ApprovalAsked, ApprovalGiven, body_of, check_body, read_body
+from playbooks.gates import same_person
+from playbooks.incident import Incident
+from playbooks.keys import KeyFacts
+from playbooks.plan_text import plan_diff
+from playbooks.plans import Plan
+from playbooks.record import EventKind
+from playbooks.refs import KeyRef
+from playbooks.roster import Circumstances, Person, Role, doubt, objection
+
+_WHAT = "approve with a passkey"
+_NEW_LINK = "Ask for a new link: click Approve again, or run `keyquell approve`."
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the page shows: the server's own plan, for whom, until when, and what the browser asks the authenticator.
+
+    ``canonical`` is the JSON whose SHA-256 is the plan's digest; ``options`` are PublicKeyCredentialRequestOptions.
+    """
+
+    incident: Incident
+    plan: Plan
+    plan_text: str
+    canonical: bytes
+    approver: str
+    expires_at: datetime
+    options: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """A request that is good at this moment."""
+
+    incident: Incident
+    plan: Plan
+    person: Person
+    asked: ApprovalAsked
+    register: PasskeyRegister
+
+
+def ask(wiring: Wiring, incident_id: str, *, person: str, digest: str, via: str) -> StepUp:
+    """Make a single-use link by which this person may approve this plan.
+
+    ``digest`` may be its first 8 characters or more.  Raises NotApproved, recorded, when the person could not redeem
+    it, and InvalidInput when the digest is not the current plan's.
+    """
+    token = secrets.token_urlsafe(32)
+    while True:
+        incident = wiring.incident(incident_id)
+        plan = plan_seen(incident, digest)
+        who, why = _candidate(wiring, incident, plan, name=person)
+        if not why and not read_register(wiring).of(person):
+            why = f"no passkey of {person} is enrolled"
+        if why or who is None:
+            hint = (
+                f"An administrator invites with `keyquell roster enrol {person}`." if "enrolled" in why else _NEW_LINK
+            )
+            refuse(wiring, by=person, what=_WHAT, reason=why, via=via, incident=incident_id, hint=hint)
+        expires_at = wiring.clock() + timedelta(minutes=wiring.settings.policy.link_minutes)
+        kind = EventKind.APPROVAL_ASKED
+        body = body_of(
+            kind, request=request_of(token), approver=who.name, digest=plan.digest, expires_at=expires_at, via=via
+        )
+        try:
+            wiring.records.append(incident_id, kind=kind, body=body, expected_head=incident.head)
+        except Conflict:
+            continue
+        return StepUp(f"{wiring.settings.web.url}/approve/{token}", expires_at)
+
+
+def look(wiring: Wiring, token: str) -> Asked:
+    """What a link is for.  Raises NotApproved, recorded, when it is good no more."""
+    standing = _standing(wiring, token)
+    incident, plan, asked = standing.incident, standing.plan, standing.asked
+    facts: dict[KeyRef, KeyFacts] = {KeyRef.parse(uri): fact for uri, fact in incident.facts.items()}
+    own = [in_use(wiring, each) for each in standing.register.of(asked.approver)]
+    options = passkeys.request_options(site_of(wiring), challenge=_challenge(token, asked), passkeys=own)
+    text = plan_diff(plan, facts)
+    return Asked(incident, plan, text, plan.canonical, asked.approver, asked.expires_at, options)
+
+
+def redeem(wiring: Wiring, token: str, assertion: Mapping[str, Any], *, address: str) -> str:
+    """Take the authenticator's answer as the approval; returns the incident's id.
+
+    ``assertion`` is the browser's credential as JSON, ``address`` the network address it came from.  Raises
+    NotApproved, recorded, when anything does not hold.
+    """
+    standing = _standing(wiring, token)
+    incident, asked = standing.incident, standing.asked
+    known = _own_passkey(wiring, standing, assertion)
+    try:
+        evidence, _ = passkeys.check(
+            assertion,
+            site=site_of(wiring),
+            challenge=_challenge(token, asked),
+            passkey=in_use(wiring, known),
+            nonce=_nonce(token),
+        )
+    except NotApproved as error:
+        _refuse(wiring, standing, error.message, hint=error.hint)
+    circumstances = Circumstances(at=wiring.clock(), via="web", address=address, passkey_enrolled_at=known.enrolled_at)
+    roster = wiring.roster
+    if roster is not None and (why := doubt(standing.person, roster.rules, circumstances)):
+        _refuse(wiring, standing, why, hint="Another person may approve, or break the glass.")
+    try:
+        intake.approve(
+            wiring,
+            incident.id,
+            approver=asked.approver,
+            digest=asked.digest,
+            method="webauthn",
+            request=asked.request,
+            assertion=evidence,
+            passkey_enrolled_at=known.enrolled_at,
+            address=address,
+        )
+    except (InvalidInput, RecordError) as error:
+        if isinstance(error, Conflict):
+            raise
+        _refuse(wiring, standing, error.message, hint=_NEW_LINK)
+    return incident.id
+
+
+def verify_assertion(event_body: ApprovalGiven | Mapping[str, Any], plan: Plan) -> None:
+    """Verify the evidence of a recorded approval again, offline, with nothing but the record.
+
+    Raises RecordError when it does not show that the approver's passkey signed exactly this plan.
+    """
+    given = event_body if isinstance(event_body, ApprovalGiven) else check_body(EventKind.APPROVAL_GIVEN, event_body)
+    if not isinstance(given, ApprovalGiven):
+        raise RecordError("this is no approval.")
+    if given.assertion is None:
+        raise RecordError(f"the approval of {given.approver} ({given.method}) holds no assertion.")
+    if hashlib.sha256(plan.canonical).hexdigest() != given.digest:
+        raise RecordError(f"{given.approver} approved another plan than this one.")
+    try:
+        passkeys.check_again(given.assertion, digest=given.digest, approver=given.approver)
+    except NotApproved as error:
+        raise RecordError(
+            f"the approval of {given.approver} is not what its passkey signed: {error.message}"
+        ) from error
+
+
+def _standing(wiring: Wiring, token: str) -> _Standing:
+    """The request behind a token, if it may be redeemed now; else NotApproved, recorded."""
+    incident_id, asked = _asked(wiring, token)
+    incident, now = wiring.incident(incident_id), wiring.clock()
+    plan = incident.plan
+    who, why = _candidate(wiring, incident, plan, name=asked.approver)
+    if asked.request in incident.redeemed:
+        why = "the link has been used"
+    elif now >= asked.expires_at:
+        why = "the link has expired"
+    elif plan is None or plan.digest != asked.digest:
+        why = "the plan has changed since the link was made"
+    if why or who is None or plan is None:
+        refuse(wiring, by=asked.approver, what=_WHAT, reason=why, via="web", incident=incident_id, hint=_NEW_LINK)
+    return _Standing(incident, plan, who, asked, read_register(wiring))
+
+
+def _asked(wiring: Wiring, token: str) -> tuple[str, ApprovalAsked]:
+    request = request_of(token)
+    events = (each for each in wiring.records.of_kind(EventKind.APPROVAL_ASKED) if each.body["request"] == request)
+    event = next(events, None)
+    body = read_body(event) if event else None
+    if event is None or not isinstance(body, ApprovalAsked):
+        refuse(wiring, by="somebody", what=_WHAT, reason="the link is not known here", via="web", hint=_NEW_LINK)
+    return event.incident, body
+
+
+def _candidate(wiring: Wiring, incident: Incident, plan: Plan | None, *, name: str) -> tuple[Person | None, str]:
+    """The person, and why they may not approve this plan by passkey; "" when they may."""
+    try:
+        roster = wiring.roster
+    except InvalidInput as error:
+        return None, f"the roster cannot be read, so nobody counts: {error.message.rstrip('.')}"
+    if roster is None:
+        return None, "no roster is configured, so nobody is known whose passkey would count"
+    person = roster.person(name)
+    if why := objection(person, (Role.APPROVE, Role.RETIRE), wiring.clock()):
+        return person, why
+    if incident.closed is not None:
+        return person, "the case is closed"
+    if same_person(incident.requested_by, name):
+        return person, f"{name} asked for this and cannot approve it"
+    given = (each for each in incident.approvals if each.method in STRONG and plan and each.digest == plan.digest)
+    if any(same_person(each.approver, name) for each in given):
+        return person, f"{name} has approved this plan already, and counts once"
+    return person, ""
+
+
+def _own_passkey(wiring: Wiring, standing: _Standing, assertion: Mapping[str, Any]) -> KnownPasskey:
+    named = passkeys.credential_of(assertion)
+    known = standing.register.passkeys.get(named)
+    if known is None:
+        _refuse(wiring, standing, "the authenticator is not enrolled here")
+    if not same_person(known.person, standing.person.name):
+        _refuse(wiring, standing, f"the authenticator is that of {known.person}")
+    return known
+
+
+def _refuse(wiring: Wiring, standing: _Standing, reason: str, *, hint: str = _NEW_LINK) -> NoReturn:
+    refuse(
+        wiring,
+        by=standing.person.name,
+        what=_WHAT,
+        reason=reason,
+        via="web",
+        incident=standing.incident.id,
+        hint=hint,
+    )
+
+
+def _nonce(token: str) -> bytes:
+    return hashlib.sha256(b"nonce" + token.encode()).digest()
+
+
+def _challenge(token: str, asked: ApprovalAsked) -> bytes:
+    return passkeys.challenge_of(_nonce(token), digest=asked.digest, approver=asked.approver)
+
+
+__all__ = [
+    "Asked",
+    "Invited",
+    "ask",
+    "enrol",
+    "invite",
+    "invited",
+    "look",
+    "redeem",
+    "verify_assertion",
+]
