@@ -1,17 +1,18 @@
 """The outbox: messages are events first and delivered afterwards, so none is lost and none holds up the response.
 
 Delivery is at least once; a message's id lets the channel show it once.  Each channel gets the messages in the order in
-which they were queued.
+which they were queued.  What leaves the company was read by a person first, and an exercise never leaves it.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
-from playbooks.errors import Conflict, KeyquellError, RecordError
+from playbooks.errors import Conflict, InvalidInput, KeyquellError, RecordError
 from playbooks.event_bodies import body_of
 from playbooks.incident import Incident, OutboxMessage
 from playbooks.ports import Delivers, KeepsRecords, Message
@@ -21,6 +22,14 @@ _APPEND_ATTEMPTS = 50
 _DELIVERY_SECONDS = 10.0
 _FAILURES_IN_ORDER = 5
 """A message that a channel refused this often no longer holds up the ones behind it; it is still tried."""
+
+EXERCISE_STAYS = "an exercise never leaves the company"
+UNREAD = "nobody has read it before it leaves the company"
+NO_CHANNEL = "(none)"
+"""The channel in the record of a message that no channel may take."""
+
+_DELIVERING: dict[str, threading.Lock] = {}
+_DELIVERING_LOCK = threading.Lock()
 
 _log = logging.getLogger(__name__)
 
@@ -36,8 +45,10 @@ class Deliveries:
 def queue(records: KeepsRecords, incident_id: str, message: Message, *, reviewed_by: str = "") -> None:
     """Put a message into the record; the same id a second time changes nothing.
 
-    Raises RecordError when the record cannot be extended.
+    Raises InvalidInput for a message to outsiders that nobody reviewed, RecordError when the record cannot be extended.
     """
+    if message.need_to_know == "outside" and not reviewed_by:
+        raise InvalidInput(f"message {message.id} leaves the company, so somebody must read it first.")
     body = body_of(
         EventKind.MESSAGE_QUEUED,
         id=message.id,
@@ -65,29 +76,100 @@ def deliver_pending(
     incident_id: str,
     messengers: Mapping[str, Delivers],
     *,
+    fallbacks: Collection[str] = (),
     seconds_each: float = _DELIVERY_SECONDS,
 ) -> Deliveries:
     """Offer every message to every channel that has not taken it; never raises.
 
     A channel that fails or does not answer within ``seconds_each`` is recorded and left alone until the next round.
+    Channels named in ``fallbacks`` get only what an ordinary one has failed to take and no other has taken.  Two
+    callers at once take turns.
     """
-    delivered: list[tuple[str, str]] = []
-    failed: list[tuple[str, str]] = []
+    round_ = _Round(records, incident_id, messengers, frozenset(fallbacks), seconds_each)
     try:
-        incident = Incident.of(records.events(incident_id))
-        resting: set[str] = set()
-        for message in incident.messages.values():
-            for channel, messenger in messengers.items():
-                if channel in message.delivered or channel in resting:
-                    continue
-                error = _offer(messenger, _addressed(message, incident), seconds_each)
-                (failed if error else delivered).append((message.id, channel))
-                if error and message.failures.get(channel, 0) + 1 < _FAILURES_IN_ORDER:
-                    resting.add(channel)
-                _note(records, incident_id, message.id, channel, error)
+        with _alone(incident_id):
+            incident = Incident.of(records.events(incident_id))
+            for message in incident.messages.values():
+                round_.deliver(message, incident)
     except KeyquellError as error:
         _log.warning("the outbox of %s waits: %s", incident_id, error)
-    return Deliveries(tuple(delivered), tuple(failed))
+    return Deliveries(tuple(round_.delivered), tuple(round_.failed))
+
+
+def pending(incident: Incident, channels: Collection[str], fallbacks: Collection[str] = ()) -> list[OutboxMessage]:
+    """The messages that a channel still has to take; a fall-back owes nothing once another channel has taken it."""
+    ordinary = set(channels) - set(fallbacks) or set(channels)
+    return [
+        message
+        for message in incident.messages.values()
+        if not _barred(message, incident) and not ordinary.issubset(message.delivered)
+    ]
+
+
+class _Round:
+    """One pass over the messages of an incident; a channel that failed rests until the next."""
+
+    def __init__(
+        self,
+        records: KeepsRecords,
+        incident_id: str,
+        messengers: Mapping[str, Delivers],
+        fallbacks: frozenset[str],
+        seconds: float,
+    ) -> None:
+        self.delivered: list[tuple[str, str]] = []
+        self.failed: list[tuple[str, str]] = []
+        self._records, self._incident_id, self._messengers, self._seconds = records, incident_id, messengers, seconds
+        self._ordinary = [name for name in messengers if name not in fallbacks]
+        self._fallbacks = [name for name in messengers if name in fallbacks]
+        self._resting: set[str] = set()
+
+    def deliver(self, message: OutboxMessage, incident: Incident) -> None:
+        """Offer one message where it is due."""
+        if barred := _barred(message, incident):
+            if not message.failures:
+                self._note(message.id, NO_CHANNEL, barred)
+            return
+        taken = [name for name in self._ordinary if self._offer(name, message, incident)]
+        troubled = self._resting.union(message.failures).intersection(self._ordinary)
+        if not taken and (troubled or not self._ordinary):
+            for name in self._fallbacks:
+                if self._offer(name, message, incident):
+                    return
+
+    def _offer(self, channel: str, message: OutboxMessage, incident: Incident) -> bool:
+        """Has the channel the message now?"""
+        if channel in message.delivered:
+            return True
+        if channel in self._resting:
+            return False
+        error = _offer(self._messengers[channel], _addressed(message, incident), self._seconds)
+        (self.failed if error else self.delivered).append((message.id, channel))
+        if error and message.failures.get(channel, 0) + 1 < _FAILURES_IN_ORDER:
+            self._resting.add(channel)
+        self._note(message.id, channel, error)
+        return not error
+
+    def _note(self, message_id: str, channel: str, error: str) -> None:
+        _note(self._records, self._incident_id, message_id, channel, error)
+
+
+@contextmanager
+def _alone(incident_id: str) -> Iterator[None]:
+    """One deliverer of an incident at a time in this process; those of other processes agree by the message's id."""
+    with _DELIVERING_LOCK:
+        lock = _DELIVERING.setdefault(incident_id, threading.Lock())
+    with lock:
+        yield
+
+
+def _barred(message: OutboxMessage, incident: Incident) -> str:
+    """Why no channel may take the message; "" when one may."""
+    if message.need_to_know != "outside":
+        return ""
+    if incident.exercise:
+        return EXERCISE_STAYS
+    return "" if message.reviewed_by else UNREAD
 
 
 def _addressed(message: OutboxMessage, incident: Incident) -> Message:

@@ -17,7 +17,7 @@ from prefect.tasks import Task, exponential_backoff
 
 from flows import intake
 from flows.engine import StepFailed, reach_milestones, step_once
-from flows.outbox import deliver_pending
+from flows.messages import deliver
 from flows.wiring import Wiring
 from playbooks.errors import NotApproved
 from playbooks.plans import Phase
@@ -128,4 +128,4 @@ async def respond(config: str, incident_id: str, wait_for_approval_seconds: floa
 
 
 async def _deliver(wiring: Wiring, incident_id: str) -> None:
-    await asyncio.to_thread(deliver_pending, wiring.records, incident_id, wiring.messengers())
+    await asyncio.to_thread(deliver, wiring, incident_id)

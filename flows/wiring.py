@@ -134,9 +134,14 @@ class Wiring:
         found: dict[str, Delivers] = {}
         for each in self.settings.messengers:
             name = str(each.get("name", each.get("type")))
-            options = {key: value for key, value in each.items() if key not in ("type", "name")}
+            options = {key: value for key, value in each.items() if key not in ("type", "name", "fallback")}
             found[name] = self._open("messengers", str(each.get("type")), name, options)
         return found
+
+    def fallbacks(self) -> frozenset[str]:
+        """Names of the messengers marked ``fallback: true``: they take only what the others fail to take."""
+        marked = (each for each in self.settings.messengers if each.get("fallback") is True)
+        return frozenset(str(each.get("name", each.get("type"))) for each in marked)
 
     def surfaces(self) -> dict[str, Shows]:
         """The configured boards by name; the chat is one of them."""
