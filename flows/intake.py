@@ -2,80 +2,132 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Literal
 
 import fasteners
 
+from flows.approvals import approve, close, deny
+from flows.cases import open_case, open_incidents, opened_by, settled_by
+from flows.installation import note_unmatched
 from flows.wiring import Wiring
 from playbooks.blast_radius import blast_radius
-from playbooks.codenames import codename, new_incident_id
+from playbooks.correlation import holds, joins, opened, same_thing, strengthened
 from playbooks.errors import Conflict, InvalidInput, KeyquellError
 from playbooks.event_bodies import body_of
 from playbooks.exposures import Exposure, Signal
-from playbooks.gates import same_person
 from playbooks.incident import Incident
 from playbooks.keys import KeyFacts
-from playbooks.matching import match, same_case
+from playbooks.matching import match
 from playbooks.planner import make_plan
-from playbooks.plans import Phase, Plan
+from playbooks.plans import Plan
 from playbooks.playbook import Playbook, choose
-from playbooks.record import GENESIS, EventKind
+from playbooks.record import EventKind
 from playbooks.refs import KeyRef
+
+__all__ = [
+    "Taken",
+    "approve",
+    "close",
+    "declare",
+    "deny",
+    "ingest",
+    "open_incidents",
+    "preview",
+    "read_facts",
+    "replan",
+    "take_in",
+]
 
 _INTAKE = threading.Lock()
 
 
-def ingest(wiring: Wiring, signal: Signal) -> str | None:
-    """Join the open incident that the signal belongs to, or open one; None when nothing in the estate matches.
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What became of a finding.
 
-    A signal that was seen before (same source and external id) changes nothing, unless an earlier process died before
+    ``incident`` is "" when nothing in the estate matches.  ``known`` findings were in an open case before, ``settled``
+    ones in a case that was closed since: nothing is opened for those.
+    """
+
+    incident: str
+    how: Literal["opened", "joined", "known", "settled", "unmatched"]
+
+    @property
+    def open(self) -> bool:
+        """Is there an open case, whose containment should be run (again)?"""
+        return self.how in ("opened", "joined", "known")
+
+
+def ingest(wiring: Wiring, signal: Signal) -> str | None:
+    """Take a finding in, and return its incident's id; None when nothing in the estate matches."""
+    return take_in(wiring, signal).incident or None
+
+
+def take_in(wiring: Wiring, signal: Signal) -> Taken:
+    """Join the open incident that the finding belongs to, or open one.
+
+    A finding that was seen before (same source and external id) changes nothing, unless an earlier process died before
     it had planned.  What a running response's plan does not cover becomes a case of its own: a plan whose steps run
-    cannot change, and must not be claimed to contain what it never knew.
+    cannot change, and must not be claimed to contain what it never knew.  A further source may raise the confidence of
+    what is known, and so open the gates of containment.  What matches nothing is written to the installation's chain,
+    once, for a person to look at.
     """
     found = match(signal, wiring.estate)
     if not found:
-        return None
+        note_unmatched(wiring, signal)
+        return Taken("", "unmatched")
     with _alone(wiring):
         for incident in open_incidents(wiring):
-            seen = any(
-                (each.source, each.external_id) == (signal.source, signal.external_id) for each in incident.signals
-            )
-            if not (seen or _cut_short(incident, signal) or same_case(signal, incident.exposures, found=found)):
+            if not _belongs(incident, signal, found):
                 continue
-            known = {(each.kind, each.target) for each in incident.exposures}
-            news = [each for each in found if (each.kind, each.target) not in known]
-            if news and _begun(incident):
-                found = tuple(news)
-                continue
-            more = news if seen else [each for each in found if each not in incident.exposures]
-            _add(wiring, incident.id, None if seen else signal, more)
-            if news or incident.plan is None:
-                _replan(wiring, incident.id)
-            return incident.id
-        incident_id = _open(wiring, found, requested_by=_detector(signal), severity="high", playbook="")
+            news = [each for each in found if not any(same_thing(each, known) for known in incident.exposures)]
+            if not (news and _begun(incident)):
+                return _join(wiring, incident, signal, found, news)
+            found = tuple(news)
+        if settled := settled_by(wiring, signal):
+            return Taken(settled, "settled")
+        incident_id = open_case(wiring, found, requested_by=_detector(signal), severity="high", playbook="")
         _add(wiring, incident_id, signal, found)
         _replan(wiring, incident_id)
-    return incident_id
+    return Taken(incident_id, "opened")
 
 
 def declare(
-    wiring: Wiring, exposures: Sequence[Exposure], *, requested_by: str, severity: str = "high", playbook: str = ""
+    wiring: Wiring,
+    exposures: Sequence[Exposure],
+    *,
+    requested_by: str,
+    severity: str = "high",
+    playbook: str = "",
+    origin: str = "",
+    note: str = "",
 ) -> str:
     """Open an incident on a person's word and plan it; returns its id.
 
+    The same ``origin`` (a form's id, say) again returns the incident that it opened, finished if a process died over
+    it.  ``note`` is the person's remark, free of secrets.
     Raises InvalidInput when an exposed key or credential is not in the estate.
     """
-    for exposure in exposures:
-        _known(wiring, exposure)
     with _alone(wiring):
-        incident_id = _open(wiring, exposures, requested_by=requested_by, severity=severity, playbook=playbook)
-        _add(wiring, incident_id, None, exposures)
-        _replan(wiring, incident_id)
+        incident_id = opened_by(wiring, origin)
+        if not incident_id:
+            for exposure in exposures:
+                _known(wiring, exposure)
+            incident_id = open_case(
+                wiring, exposures, requested_by=requested_by, severity=severity, playbook=playbook, origin=origin
+            )
+        incident = wiring.incident(incident_id)
+        if incident.plan is None and incident.closed is None:
+            if note and all(event.kind is not EventKind.NOTE for event in wiring.records.events(incident_id)):
+                _note(wiring, incident_id, EventKind.NOTE, text=note, by=requested_by)
+            _add(wiring, incident_id, None, [each for each in exposures if each not in incident.exposures])
+            _replan(wiring, incident_id)
     return incident_id
 
 
@@ -151,92 +203,47 @@ def read_facts(wiring: Wiring, exposures: Iterable[Exposure]) -> dict[KeyRef, Ke
         return {key: facts for key, facts in zip(keys, pool.map(read, keys), strict=True) if facts is not None}
 
 
-def approve(wiring: Wiring, incident_id: str, *, approver: str, digest: str, method: str = "cli") -> None:
-    """Record an approval of exactly this plan.
-
-    Raises InvalidInput when the digest is not that of the current plan, or the approver asked for it.
-    """
-    incident, plan = _with_digest(wiring, incident_id, digest)
-    if same_person(approver, incident.requested_by):
-        raise InvalidInput(f"{approver} asked for this and cannot approve it.", hint="Ask another person.")
-    if any(same_person(approval.approver, approver) for approval in incident.approvals):
-        return
-    _note(
-        wiring,
-        incident_id,
-        EventKind.APPROVAL_GIVEN,
-        approver=approver,
-        digest=plan.digest,
-        method=method,
+def _belongs(incident: Incident, signal: Signal, found: Sequence[Exposure]) -> bool:
+    return _cut_short(incident, signal) or joins(
+        signal, signals=incident.signals, exposures=incident.exposures, found=found
     )
 
 
-def deny(wiring: Wiring, incident_id: str, *, approver: str, digest: str, reason: str) -> None:
-    """Record a denial: one stops every step that needs approval, until the plan changes."""
-    _, plan = _with_digest(wiring, incident_id, digest)
-    _note(
-        wiring,
-        incident_id,
-        EventKind.APPROVAL_DENIED,
-        approver=approver,
-        digest=plan.digest,
-        reason=reason,
-    )
+def _join(
+    wiring: Wiring, incident: Incident, signal: Signal, found: Sequence[Exposure], news: Sequence[Exposure]
+) -> Taken:
+    """Add what the finding brings; written down step by step so that a repetition finishes what a crash cut off."""
+    seen = holds(incident.signals, signal)
+    within = timedelta(minutes=wiring.settings.policy.correlation_minutes)
+    stronger = [
+        (known, strengthened(known, each, signal, incident.signals, wiring.estate, within=within))
+        for known in incident.exposures
+        for each in found
+        if same_thing(known, each)
+    ]
+    raised = [after for before, after in stronger if after != before]
+    _add(wiring, incident.id, None if seen else signal, [*news, *raised])
+    if news or incident.plan is None:
+        _replan(wiring, incident.id)
+    else:
+        _open_gates(wiring, incident.id)
+    return Taken(incident.id, "known" if seen else "joined")
 
 
-def close(wiring: Wiring, incident_id: str, *, by: str, outcome: str) -> None:
-    """End the case, once.  Raises InvalidInput for an outcome that the record contradicts."""
+def _open_gates(wiring: Wiring, incident_id: str) -> None:
+    """Let the confidence that was reached open the gates of containment; a person's no to this plan stands."""
     while True:
         incident = wiring.incident(incident_id)
-        if incident.closed is not None:
+        if incident.plan is None or incident.closed is not None or incident.denials:
             return
-        if outcome == "recovered":
-            _refuse_if_open(incident)
+        plan = opened(incident.plan, _playbook(wiring, incident), incident.exposures)
+        if plan == incident.plan:
+            return
         try:
-            _note_at(wiring, incident, incident.head, EventKind.CLOSED, by=by, outcome=outcome)
+            _note_at(wiring, incident, incident.head, EventKind.PLAN_MADE, plan=plan)
         except Conflict:
             continue
         return
-
-
-def _refuse_if_open(incident: Incident) -> None:
-    """Raise InvalidInput when containment was never proven, or was taken back since."""
-    if incident.contained_at is None:
-        raise InvalidInput(
-            f"{incident.id} was never proven contained, so it cannot be closed as recovered.",
-            hint="Close it as not-contained or false-alarm, or go on with `keyquell run`.",
-        )
-    planned = incident.plan.in_phase(Phase.CONTAIN) if incident.plan else ()
-    if any(incident.steps[step.id].state == "undone" for step in planned):
-        raise InvalidInput(
-            f"the containment of {incident.id} was taken back, so it cannot be closed as recovered.",
-            hint="Close it as false-alarm, or as not-contained and declare it anew.",
-        )
-
-
-def open_incidents(wiring: Wiring) -> list[Incident]:
-    """Every incident that is not closed, oldest first."""
-    found = [wiring.incident(each) for each in wiring.records.incidents()]
-    return [incident for incident in found if incident.closed is None]
-
-
-def _open(wiring: Wiring, exposures: Sequence[Exposure], *, requested_by: str, severity: str, playbook: str) -> str:
-    incident_id = new_incident_id(wiring.clock(), os.urandom(4))
-    if playbook and playbook not in wiring.catalog:
-        raise InvalidInput(f"there is no playbook {playbook!r}.", hint=f"Known: {', '.join(sorted(wiring.catalog))}.")
-    chosen = wiring.catalog[playbook] if playbook else choose(wiring.catalog, exposures)
-    exercise = wiring.settings.exercise
-    body = body_of(
-        EventKind.INCIDENT_OPENED,
-        codename=codename(incident_id),
-        severity=severity,
-        exercise=exercise is not None,
-        requested_by=requested_by,
-        playbook=chosen.name,
-        scenario=exercise.scenario if exercise else "",
-    )
-    wiring.records.append(incident_id, kind=EventKind.INCIDENT_OPENED, body=body, expected_head=GENESIS)
-    return incident_id
 
 
 def _add(wiring: Wiring, incident_id: str, signal: Signal | None, exposures: Iterable[Exposure]) -> None:
@@ -277,17 +284,6 @@ def _alone(wiring: Wiring) -> Iterator[None]:
 
 def _playbook(wiring: Wiring, incident: Incident) -> Playbook:
     return wiring.catalog[incident.playbook]
-
-
-def _with_digest(wiring: Wiring, incident_id: str, digest: str) -> tuple[Incident, Plan]:
-    incident = wiring.incident(incident_id)
-    if incident.plan is None or len(digest) < 8 or not incident.plan.digest.startswith(digest):
-        current = incident.plan.digest[:12] if incident.plan else "none"
-        raise InvalidInput(
-            f"the plan of {incident_id} has the digest {current}…, not {digest[:12]!r}.",
-            hint=f"Look at it with `keyquell plan {incident_id}` and approve what you saw.",
-        )
-    return incident, incident.plan
 
 
 def _known(wiring: Wiring, exposure: Exposure) -> None:
