@@ -97,13 +97,15 @@ def deliver_pending(
 
 
 def pending(incident: Incident, channels: Collection[str], fallbacks: Collection[str] = ()) -> list[OutboxMessage]:
-    """The messages that a channel still has to take; a fall-back owes nothing once another channel has taken it."""
+    """The messages for which something is to be done; only ordinary channels owe one that another has taken."""
     ordinary = set(channels) - set(fallbacks) or set(channels)
-    return [
-        message
-        for message in incident.messages.values()
-        if not _barred(message, incident) and not ordinary.issubset(message.delivered)
-    ]
+
+    def waits(message: OutboxMessage) -> bool:
+        if _barred(message, incident):
+            return not message.failures
+        return not ordinary.issubset(message.delivered)
+
+    return [message for message in incident.messages.values() if waits(message)]
 
 
 class _Round:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -35,6 +35,10 @@ class Policy(_Section):
     correlation_minutes: float = Field(
         default=60, gt=0, description="Findings about one thing within this time strengthen one another."
     )
+    page_from: Literal["low", "medium", "high", "critical"] = Field(
+        default="medium", description="Cases of this severity or graver call people."
+    )
+    page_exercises: bool = Field(default=False, description="Whether an exercise calls people too.")
     link_minutes: float = Field(default=5, gt=0, description="How long a link to approve or to enrol is good.")
 
 
