@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NoReturn
 
-from flows import intake
+from flows import approvals
 from flows.admission import refuse
 from flows.enrolment import Invited, enrol, invite, invited
 from flows.lookup import plan_seen
@@ -129,7 +129,7 @@ def redeem(wiring: Wiring, token: str, assertion: Mapping[str, Any], *, address:
     if roster is not None and (why := doubt(standing.person, roster.rules, circumstances)):
         _refuse(wiring, standing, why, hint="Another person may approve, or break the glass.")
     try:
-        intake.approve(
+        approvals.approve(
             wiring,
             incident.id,
             approver=asked.approver,
@@ -140,10 +140,8 @@ def redeem(wiring: Wiring, token: str, assertion: Mapping[str, Any], *, address:
             passkey_enrolled_at=known.enrolled_at,
             address=address,
         )
-    except (InvalidInput, RecordError) as error:
-        if isinstance(error, Conflict):
-            raise
-        _refuse(wiring, standing, error.message, hint=_NEW_LINK)
+    except (InvalidInput, NotApproved) as error:
+        _refuse(wiring, standing, error.message, hint=error.hint)
     return incident.id
 
 

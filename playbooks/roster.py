@@ -217,10 +217,11 @@ def objection(person: Person | None, roles: Iterable[Role], at: datetime) -> str
 def doubt(person: Person, rules: Rules, circumstances: Circumstances) -> str:
     """Why an approval under these circumstances does not count; "" when it does."""
     at = circumstances.at
-    if person.joined is not None and at - _midnight(person.joined, at) < timedelta(days=rules.person_age_days):
+    known_for = at - _midnight(person.joined, at) if person.joined and rules.person_age_days else None
+    if known_for is not None and known_for < timedelta(days=rules.person_age_days):
         return f"{person.name} joined less than {rules.person_age_days:g} days ago"
     enrolled = circumstances.passkey_enrolled_at
-    if enrolled is not None and at - enrolled < timedelta(hours=rules.passkey_age_hours):
+    if enrolled and rules.passkey_age_hours and at - enrolled < timedelta(hours=rules.passkey_age_hours):
         return f"the passkey of {person.name} was enrolled less than {rules.passkey_age_hours:g} hours ago"
     if rules.hours is not None and circumstances.via != "break-glass" and not rules.hours.cover(at):
         return "it is outside the hours in which approvals count"
