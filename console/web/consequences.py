@@ -1,0 +1,82 @@
+"""What a plan does that cannot be taken back, in words for somebody who was just woken up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from console.web.pages import moment
+from playbooks.authority import Authority
+from playbooks.gates import satisfied
+from playbooks.incident import Incident
+from playbooks.plans import Action, Reversibility, Step
+
+_FINAL: Mapping[Action, tuple[str, str]] = {
+    Action.DESTROY_KEY: ("{target} is destroyed.", "Nobody can bring it back, also not the vendor."),
+    Action.SCHEDULE_DELETION: (
+        "{target} is deleted {days} days after this.",
+        "Until then the deletion can be cancelled; after that nobody can bring the key back.",
+    ),
+    Action.REVOKE_CERTIFICATE: ("The certificate {target} is revoked.", "It can never be made valid again."),
+    Action.CANCEL_DELETION: ("The deletion of {target} is cancelled.", "That works only until it is deleted."),
+}
+_OTHER = ("{target}: {action}.", "This cannot be taken back.")
+
+
+@dataclass(frozen=True, slots=True)
+class Consequence:
+    """One step: what happens, why there is no way back (or until when there is one), and what it costs."""
+
+    fact: str
+    finality: str
+    price: str
+
+
+def final_steps(incident: Incident) -> list[Consequence]:
+    """What is not done yet and cannot be taken back, or only for a time; what is final at once comes first."""
+    steps = [step for step in _ahead(incident) if step.reversibility is not Reversibility.REVERSIBLE]
+    steps.sort(key=lambda step: step.reversibility is not Reversibility.IRREVERSIBLE)
+    return [_consequence(step) for step in steps]
+
+
+def reversible_steps(incident: Incident) -> list[str]:
+    """What waits for people too, but can be undone."""
+    waiting = [step for step in _ahead(incident) if step.gate.people]
+    return [
+        f"{step.target}: {step.action.value.replace('-', ' ')}. {step.price}".rstrip()
+        for step in waiting
+        if step.reversibility is Reversibility.REVERSIBLE
+    ]
+
+
+def still_missing(incident: Incident, authority: Authority) -> str:
+    """Why the plan's next gated step may not run yet; "" when all that people decide is decided."""
+    plan = incident.plan
+    if plan is None:
+        return "there is no plan"
+    for step in _ahead(incident):
+        may, why = satisfied(
+            step,
+            plan,
+            incident.approvals,
+            requested_by=incident.requested_by,
+            denied=incident.denials,
+            authority=authority,
+        )
+        if not may:
+            return why
+    return ""
+
+
+def _ahead(incident: Incident) -> Iterator[Step]:
+    for step in incident.plan.steps if incident.plan else ():
+        if not step.unavailable and not incident.steps[step.id].succeeded:
+            yield step
+
+
+def _consequence(step: Step) -> Consequence:
+    fact, finality = _FINAL.get(step.action, _OTHER)
+    if step.window_ends is not None:
+        finality = f"It can be taken back until {moment(step.window_ends)}, and not after."
+    words = {"target": step.target, "action": step.action.value.replace("-", " "), "days": step.inputs.get("days", "?")}
+    return Consequence(fact.format_map(words), finality, step.price)
