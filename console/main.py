@@ -11,7 +11,7 @@ from cyclopts import App, CycloptsError, Parameter
 from rich.console import Console
 from rich.markup import escape
 
-from console.commands import drills, estates, incidents, playbooks, records, service
+from console.commands import drills, estates, findings, incidents, playbooks, records, service
 from console.output import ExitCode, error_data, people, print_json
 from playbooks.errors import BackendError, InvalidInput, KeyquellError, NotApproved
 
@@ -26,6 +26,7 @@ app = App(
 app.command(drills.drill)
 for command in (
     incidents.declare,
+    findings.ingest,
     incidents.plan,
     incidents.approve,
     incidents.run,

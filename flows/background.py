@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 
 from flows.engine import contain_now
+from flows.intake import replan
 from flows.undo import undo
 from flows.wiring import Wiring
 from playbooks.errors import KeyquellError
@@ -41,7 +42,7 @@ class Background:
 
     def contain(self, incident_id: str) -> None:
         """Start every containing step whose gate is open."""
-        self._start("contain", incident_id, lambda: contain_now(self._wiring, incident_id))
+        self._start("contain", incident_id, lambda: _contain(self._wiring, incident_id))
 
     def undo(self, incident_id: str, *, by: str) -> None:
         """Start taking back the reversible steps."""
@@ -66,15 +67,29 @@ class Background:
 
     def _run(self, name: tuple[str, str], work: Callable[[], object]) -> None:
         while True:
-            try:
-                work()
-            except KeyquellError as error:
-                self._on_trouble(name[1], error)
-            except Exception as error:  # noqa: BLE001 - reported by its type; its text may hold a secret
-                self._on_trouble(name[1], KeyquellError(f"unexpected {type(error).__name__}"))
-            self._on_done(name[1])
+            self._guarded(name[1], work)
+            self._guarded(name[1], lambda: self._on_done(name[1]))
             with self._lock:
                 if name not in self._again:
                     del self._running[name]
                     return
                 self._again.discard(name)
+
+    def _guarded(self, incident_id: str, work: Callable[[], object]) -> None:
+        """Whatever breaks is told and over: the next call for the same incident must find the way free."""
+        try:
+            work()
+        except Exception as error:  # noqa: BLE001 - told by its type; its text may hold a secret
+            told = error if isinstance(error, KeyquellError) else KeyquellError(f"unexpected {type(error).__name__}")
+            try:
+                self._on_trouble(incident_id, told)
+            except Exception as silent:  # noqa: BLE001 - whoever listens has gone
+                _log.warning("%s: nobody could be told (%s)", incident_id, type(silent).__name__)
+
+
+def _contain(wiring: Wiring, incident_id: str) -> None:
+    """Contain, also when the process that opened the case died before it had planned."""
+    incident = contain_now(wiring, incident_id)
+    if incident.plan is None and incident.exposures and incident.closed is None:
+        replan(wiring, incident_id)
+        contain_now(wiring, incident_id)

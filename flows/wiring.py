@@ -18,8 +18,10 @@ from integrations.records.sql import SqlRecords
 from integrations.registry import open_adapter
 from playbooks.authority import Authority
 from playbooks.desk import Desk
-from playbooks.errors import InvalidInput
+from playbooks.errors import InvalidInput, NotFound
 from playbooks.estate import Estate
+from playbooks.heartbeat import FIELD as EXPECT_EVERY
+from playbooks.heartbeat import expected_every
 from playbooks.incident import Incident
 from playbooks.playbook import Playbook, catalog
 from playbooks.ports import Clock, Delivers, Detects
@@ -27,6 +29,9 @@ from playbooks.refs import CertificateRef, CredentialRef, DatasetRef, KeyRef
 from playbooks.roster import Roster
 from playbooks.surfaces import Pages, Shows
 from playbooks.yaml_lines import Document, load_yaml
+
+_REMEMBERED = 256
+"""Incidents that are kept as last read: a response asks for its own about twenty times before it is contained."""
 
 
 def system_clock() -> datetime:
@@ -44,6 +49,7 @@ class Wiring:
         self._adapters: dict[tuple[str, str, str], Any] = {}
         self._locks: dict[tuple[str, str, str], threading.Lock] = {}
         self._lock = threading.Lock()
+        self._incidents: dict[str, Incident] = {}
         self._estate: tuple[tuple[int, int, int] | None, Estate] | None = None
         self._roster: tuple[tuple[int, int, int] | None, Roster] | None = None
 
@@ -95,11 +101,19 @@ class Wiring:
 
     def incident(self, incident_id: str) -> Incident:
         """The incident as its events tell it.  Raises InvalidInput when there is none of this id."""
-        events = self.records.events(incident_id)
-        if not events:
-            known = ", ".join(self.records.incidents()) or "none yet"
-            raise InvalidInput(f"there is no incident {incident_id!r}.", hint=f"Known incidents: {known}.")
-        return Incident.of(events)
+        known = self._incidents.get(incident_id)
+        events = self.records.events_after(incident_id, known.events - 1 if known else -1)
+        if known is None and not events:
+            others = ", ".join(self.records.incidents()) or "none yet"
+            raise InvalidInput(f"there is no incident {incident_id!r}.", hint=f"Known incidents: {others}.")
+        if known is None:
+            known = Incident.of(events)
+        elif events:
+            known = known.after(events)
+        self._incidents[incident_id] = known
+        while len(self._incidents) > _REMEMBERED:
+            self._incidents.pop(next(iter(self._incidents)), None)
+        return known
 
     def keys(self, key: KeyRef) -> Any:
         """The key backend behind a reference."""
@@ -128,6 +142,14 @@ class Wiring:
     def detectors(self) -> dict[str, Detects]:
         """The configured detectors by name."""
         return {str(each.get("name", each.get("type"))): self._detector(each) for each in self.settings.detectors}
+
+    def detector(self, name: str) -> Any:
+        """The configured detector of this name: it polls, hears or reads.  Raises NotFound when there is none."""
+        for each in self.settings.detectors:
+            if name == str(each.get("name", each.get("type"))):
+                return self._detector(each)
+        known = ", ".join(str(each.get("name", each.get("type"))) for each in self.settings.detectors) or "none"
+        raise NotFound(f"no detector is called {name!r}.", subject=name, hint=f"Configured: {known}.")
 
     def messengers(self) -> dict[str, Delivers]:
         """The configured messengers by name."""
@@ -183,7 +205,8 @@ class Wiring:
 
     def _detector(self, each: Mapping[str, Any]) -> Detects:
         kind, name = str(each.get("type")), str(each.get("name", each.get("type")))
-        options = {key: value for key, value in each.items() if key not in ("type", "name")}
+        expected_every(each)
+        options = {key: value for key, value in each.items() if key not in ("type", "name", EXPECT_EVERY)}
         if "connection" in options:
             options["connection"] = self._plain(str(options["connection"]))
         detector: Detects = self._open("detectors", kind, name, options)
