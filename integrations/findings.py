@@ -82,13 +82,17 @@ def recognise(text: str, *, key: bytes | None) -> list[Finding]:
 
     A text of one word is taken as a secret whatever it looks like.  Expects the text as a person wrote it, not as HTML.
     """
-    places = {(start, end) for start, end in _places(text)}
-    places |= {found.span() for found in _ACCESS_KEY.finditer(text)}
+    findings = (classify(each, key=key) for each in secrets_in(text))
+    return list(dict.fromkeys(each for each in findings if each[1]))
+
+
+def secrets_in(text: str) -> list[str]:
+    """The secrets themselves, and the ids of access keys: to hide them elsewhere, never to keep or to show them."""
+    places = {*_places(text), *(found.span() for found in _ACCESS_KEY.finditer(text))}
     word = _ONE_WORD.fullmatch(text)
     if word and not places:
         places.add(word.span("secret"))
-    findings = (classify(text[start:end], key=key) for start, end in sorted(places))
-    return list(dict.fromkeys(each for each in findings if each[1]))
+    return [text[start:end] for start, end in sorted(places)]
 
 
 def redact(text: str) -> str:
