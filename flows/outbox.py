@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from playbooks.errors import Conflict, InvalidInput, KeyquellError, RecordError
+from playbooks.errors import Conflict, InvalidInput, KeyquellError, RecordError, Unavailable
 from playbooks.event_bodies import body_of
 from playbooks.incident import Incident, OutboxMessage
 from playbooks.ports import Delivers, KeepsRecords, Message
@@ -125,6 +125,7 @@ class _Round:
         self._ordinary = [name for name in messengers if name not in fallbacks]
         self._fallbacks = [name for name in messengers if name in fallbacks]
         self._resting: set[str] = set()
+        self._refusing: set[tuple[str, str]] = set()
 
     def deliver(self, message: OutboxMessage, incident: Incident) -> None:
         """Offer one message where it is due."""
@@ -133,7 +134,8 @@ class _Round:
                 self._note(message.id, NO_CHANNEL, barred)
             return
         taken = [name for name in self._ordinary if self._offer(name, message, incident)]
-        troubled = self._resting.union(message.failures).intersection(self._ordinary)
+        refusing = {name for name in self._ordinary if (message.id, name) in self._refusing}
+        troubled = refusing | self._resting.union(message.failures).intersection(self._ordinary)
         if not taken and (troubled or not self._ordinary):
             for name in self._fallbacks:
                 if self._offer(name, message, incident):
@@ -145,11 +147,15 @@ class _Round:
             return True
         if channel in self._resting:
             return False
-        error = _offer(self._messengers[channel], _addressed(message, incident), self._seconds)
+        error, never = _offer(self._messengers[channel], _addressed(message, incident), self._seconds)
         (self.failed if error else self.delivered).append((message.id, channel))
-        if error and message.failures.get(channel, 0) + 1 < _FAILURES_IN_ORDER:
+        failures = message.failures.get(channel, 0)
+        if never:
+            self._refusing.add((message.id, channel))
+        elif error and failures + 1 < _FAILURES_IN_ORDER:
             self._resting.add(channel)
-        self._note(message.id, channel, error)
+        if not (never and failures):
+            self._note(message.id, channel, error)
         return not error
 
     def _note(self, message_id: str, channel: str, error: str) -> None:
@@ -185,16 +191,20 @@ def _addressed(message: OutboxMessage, incident: Incident) -> Message:
     )
 
 
-def _offer(messenger: Delivers, message: Message, seconds: float) -> str:
-    """Try one delivery; returns "" or why it failed.
+def _offer(messenger: Delivers, message: Message, seconds: float) -> tuple[str, bool]:
+    """Try one delivery; returns "" or why it failed, and whether the channel will never carry the message.
 
     It runs in a thread of its own, because a channel's client may hang however it was configured.
     """
     errors: list[str] = []
+    never: list[bool] = []
 
     def deliver() -> None:
         try:
             messenger.deliver(message)
+        except Unavailable as error:
+            never.append(True)
+            errors.append(error.message)
         except KeyquellError as error:
             errors.append(error.message)
         except Exception as error:  # noqa: BLE001  a broken channel must not reach the response; its text may hold a secret
@@ -204,8 +214,8 @@ def _offer(messenger: Delivers, message: Message, seconds: float) -> str:
     thread.start()
     thread.join(seconds)
     if thread.is_alive():
-        return f"no answer within {seconds:g} s"
-    return errors[0] if errors else ""
+        return f"no answer within {seconds:g} s", False
+    return (errors[0] if errors else ""), bool(never)
 
 
 def _note(records: KeepsRecords, incident_id: str, message_id: str, channel: str, error: str) -> Event:

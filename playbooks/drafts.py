@@ -77,6 +77,11 @@ def template_of(name: str) -> Template:
     return found[name]
 
 
+def wider(one: NeedToKnow, other: NeedToKnow) -> NeedToKnow:
+    """The reach that goes further."""
+    return max(one, other, key=_REACH.index)
+
+
 def read_template(text: str, *, name: str) -> Template:
     """Read a template file.  Raises InvalidInput naming the file and the field."""
     front, line, body = text.partition("\n---\n")

@@ -5,7 +5,8 @@ What the actions are given, beyond the comments of ``plans.Action``:
 - ``probe-old`` has ``secret`` (reference to the identity that must be refused; "" is the recovery identity) and, on a
   key, ``operation`` (``decrypt``, ``encrypt`` or ``sign``); ``probe-new`` has ``operation`` too.
 - ``switch-key`` and ``resign`` have ``certificate`` where one is issued for the new key.
-- ``notify`` has ``template`` (its name in the playbook), ``subject`` and ``body`` (not yet filled in).
+- ``notify`` has ``template`` (its name in the playbook), ``subject`` and ``body`` (not yet filled in), ``draft`` (the
+  template it is written from) and ``need_to_know`` where it goes further than the responders.
 - ``undo`` names the step's own action where its adapter can take the move back, or another action that does.
 - No step waits for one that is ``unavailable``.
 """
@@ -14,13 +15,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from pydantic import JsonValue
+
 from playbooks.blast_radius import blast_radius
 from playbooks.errors import InvalidInput
 from playbooks.estate import Estate
 from playbooks.exposures import Exposure, ExposureKind
 from playbooks.keys import KeyFacts
 from playbooks.plans import Action, Phase, Plan
-from playbooks.playbook import Playbook
+from playbooks.playbook import Notice, Playbook
 from playbooks.refs import KeyRef
 from playbooks.strategies.credential import draft_credential, draft_policy
 from playbooks.strategies.draft import Draft, Drafting
@@ -105,9 +108,15 @@ def _notify(drafting: Drafting) -> None:
                 Action.NOTIFY,
                 notice.audience,
                 why=notice.why or "People who depend on the key must hear it from us.",
-                inputs={"template": notice.audience, "subject": notice.subject, "body": notice.body},
+                inputs={"template": notice.audience, "subject": notice.subject, "body": notice.body, **_beyond(notice)},
             )
         )
+
+
+def _beyond(notice: Notice) -> dict[str, JsonValue]:
+    """What only a message has that is made from a template or goes further than the responders."""
+    given = {"draft": notice.template, "need_to_know": notice.need_to_know.replace("responders", "")}
+    return {name: value for name, value in given.items() if value}
 
 
 def _unread(drafting: Drafting) -> list[str]:

@@ -11,7 +11,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from playbooks.drafts import templates
 from playbooks.errors import InvalidInput
+from playbooks.event_bodies import NeedToKnow
 from playbooks.exposures import Exposure, ExposureKind
 from playbooks.plans import Gate, Phase
 from playbooks.yaml_lines import load_yaml, locate
@@ -107,9 +109,13 @@ class Notice(_Part):
     """A message to an audience of the estate's contacts; ``{codename}`` and the like are filled in when it is sent."""
 
     audience: str = Field(min_length=1)
-    subject: str
-    body: str
+    subject: str = ""
+    body: str = ""
     why: str = ""
+    need_to_know: NeedToKnow = Field(
+        default="responders", description="How far it may travel; what goes further than responders is read first."
+    )
+    template: str = Field(default="", description="Template of the message, in place of subject and body.")
 
     @field_validator("subject", "body")
     @classmethod
@@ -122,6 +128,19 @@ class Notice(_Part):
             if name is not None and (name not in FIELDS or form or conversion):
                 raise ValueError(f"{{{name}}} is not one of {', '.join(f'{{{field}}}' for field in FIELDS)}")
         return text
+
+    @field_validator("template")
+    @classmethod
+    def _known_template(cls, name: str) -> str:
+        if name and name not in templates():
+            raise ValueError(f"{name!r} is not one of {', '.join(templates())}")
+        return name
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Notice:
+        if not self.template and not (self.subject and self.body):
+            raise ValueError("needs a subject and a body, or a template")
+        return self
 
     def render(self, values: Mapping[str, str]) -> tuple[str, str]:
         """Subject and body with the fields filled in; a field that is not given is left out."""

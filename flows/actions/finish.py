@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+
+from pydantic import TypeAdapter
 
 from flows.effects import StepContext, StepResult, prove
 from flows.outbox import queue
 from playbooks.briefing import briefing
+from playbooks.drafts import Draft, draft, wider
 from playbooks.errors import InvalidInput, NotFound
+from playbooks.event_bodies import NeedToKnow, body_of
 from playbooks.gates import datasets_of, retirement_allowed
+from playbooks.incident import Incident
 from playbooks.playbook import Notice
 from playbooks.ports import Informs, Message, ReportsHealth
 from playbooks.receipts import Receipt
+from playbooks.record import EventKind
 from playbooks.timings import rfc3339
 
-HEARING_SECONDS = 2.0
-"""How long publishing a cut-off waits for a sign of life from each relying party."""
+_REACH: TypeAdapter[NeedToKnow] = TypeAdapter(NeedToKnow)
 
 
 def revoke_certificate(context: StepContext) -> StepResult:
@@ -36,16 +43,16 @@ def publish_cutoff(context: StepContext) -> StepResult:
     name = f"cutoff.{key}"
     seen = [exposure.occurred.not_before or exposure.occurred.not_after for exposure in context.incident.exposures]
     cutoff = min((moment for moment in seen if moment), default=context.incident.opened_at)
-    told, deaf = list[str](), list[str]()
+    told: dict[str, datetime] = {}
     for consumer in context.texts("consumers"):
         channel = context.wiring.consumer(consumer)
         if name not in _published(channel, consumer):
             channel.publish(consumer, values={name: rfc3339(cutoff)})
-        if not _heard_from(context, channel, consumer):
-            deaf.append(consumer)
-        told.append(consumer)
+        told[consumer] = context.wiring.clock()
+    context.accepted()
+    deaf = _not_heard_from(context, told)
     return StepResult(
-        "done" if told else "not-proven",
+        "done" if told and not deaf else "not-proven",
         outputs={"cutoff": rfc3339(cutoff)},
         detail=f"Told {', '.join(told) or 'nobody'}." + (f" Not heard from since: {', '.join(deaf)}." if deaf else ""),
     )
@@ -58,31 +65,65 @@ def _published(channel: Informs, consumer: str) -> Mapping[str, str]:
         return {}
 
 
-def _heard_from(context: StepContext, channel: ReportsHealth, consumer: str) -> bool:
-    """Has the consumer reported since it was told, so that it can have read the cut-off?"""
-    told_at, deadline = context.wiring.clock(), time.monotonic() + HEARING_SECONDS
-    while time.monotonic() < deadline:
-        health = channel.health(consumer)
-        if health is not None and health.at > told_at:
-            return True
+def _not_heard_from(context: StepContext, told: Mapping[str, datetime]) -> list[str]:
+    """Who has not reported since being told, so that nothing shows that the cut-off was read, by the policy's deadline.
+
+    Forgeries may still be believed there.
+    """
+    deadline = time.monotonic() + context.wiring.settings.policy.containment_deadline_seconds
+    silent = list(told)
+    while True:
+        silent = [each for each in silent if not _heard_from(context, each, told[each])]
+        if not silent or time.monotonic() >= deadline:
+            return silent
         time.sleep(0.02)
-    return False
+
+
+def _heard_from(context: StepContext, consumer: str, since: datetime) -> bool:
+    channel: ReportsHealth = context.wiring.consumer(consumer)
+    health = channel.health(consumer)
+    return health is not None and health.at > since
 
 
 def notify(context: StepContext) -> StepResult:
-    """Put one message into the outbox; delivery is at its own pace."""
-    incident = context.wiring.incident(context.incident.id)
-    notice = Notice(audience=context.step.target, subject=context.text("subject"), body=context.text("body"))
-    subject, body = notice.render(briefing(incident))
-    message = Message(
-        id=context.marker,
-        audience=notice.audience,
-        subject=subject,
-        body=body,
-        exercise=incident.exercise,
+    """Put one message into the outbox; what goes further than the responders waits as a draft to be read."""
+    wiring, message_id = context.wiring, context.marker
+    incident = wiring.incident(context.incident.id)
+    if message_id in incident.messages or message_id in incident.people.drafts:
+        return StepResult("done")
+    reach: NeedToKnow = _REACH.validate_python(context.text("need_to_know", "responders"))
+    written = _written(context, incident, reach)
+    if written.need_to_know == "responders":
+        message = Message(
+            id=message_id,
+            audience=written.audience,
+            subject=written.subject,
+            body=written.body,
+            exercise=incident.exercise,
+        )
+        queue(wiring.records, incident.id, message)
+        return StepResult("done")
+    body = body_of(
+        EventKind.MESSAGE_DRAFTED,
+        id=message_id,
+        audience=written.audience,
+        need_to_know=written.need_to_know,
+        subject=written.subject,
+        body=written.body,
     )
-    queue(context.wiring.records, incident.id, message)
-    return StepResult("done")
+    wiring.records.append_next(incident.id, kind=EventKind.MESSAGE_DRAFTED, body=body)
+    return StepResult("done", detail="A draft waits to be read before it is sent.")
+
+
+def _written(context: StepContext, incident: Incident, reach: NeedToKnow) -> Draft:
+    """The message, by the notice's template when it names one, else by its own words."""
+    audience, template = context.step.target, context.text("draft", "")
+    if template:
+        made = draft(incident, template, context.wiring.clock(), audience=audience)
+        return replace(made, need_to_know=wider(made.need_to_know, reach))
+    notice = Notice(audience=audience, subject=context.text("subject"), body=context.text("body"))
+    subject, body = notice.render(briefing(incident))
+    return Draft(audience=audience, need_to_know=reach, subject=subject, body=body)
 
 
 def schedule_deletion(context: StepContext) -> StepResult:
