@@ -13,8 +13,8 @@ from typing import Any, Literal
 import fasteners
 
 from flows.approvals import approve, close, deny
-from flows.cases import open_case, open_incidents, opened_by, settled_by
 from flows.installation import note_unmatched
+from flows.opening import open_case, open_incidents, opened_by, settled_by
 from flows.wiring import Wiring
 from playbooks.blast_radius import blast_radius
 from playbooks.correlation import holds, joins, opened, same_thing, strengthened
