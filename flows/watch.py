@@ -34,10 +34,10 @@ def watch(wiring: Wiring, background: Background, *, on_trouble: Trouble, stop: 
     """
     names = [str(each.get("name", each.get("type"))) for each in wiring.settings.detectors]
     rounds = [_Rounds(wiring, background, name, on_trouble, stop) for name in names]
+    vigils = [_Vigil(wiring, each, on_trouble) for each in rounds]
     threads = [threading.Thread(target=each.run, daemon=True, name=f"poll-{each.name}") for each in rounds]
     for thread in threads:
         thread.start()
-    vigils = [_Vigil(wiring, each, on_trouble) for each in rounds]
     while not stop.wait(wiring.settings.policy.poll_seconds):
         for vigil in vigils:
             vigil.look()

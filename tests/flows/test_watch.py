@@ -83,9 +83,11 @@ class Watched(Wiring):
     """A wiring with the detectors that the test chooses."""
 
     chosen: dict[str, Any]
+    asked: set[str]
 
     def detector(self, name: str) -> Any:
         """The chosen one; a chosen error is raised."""
+        self.asked.add(name)
         if isinstance(self.chosen[name], Exception):
             raise self.chosen[name]
         return self.chosen[name]
@@ -116,9 +118,10 @@ class Watch:
         assert not self._thread.is_alive()
         self.background.wait(seconds=20)
 
-    def events(self) -> list[EventKind]:
-        """What stands in the installation's chain about detectors."""
-        return [event.kind for event in self.wiring.records.events(INSTALLATION)]
+    def events(self, detector: str = "hook") -> list[EventKind]:
+        """What stands in the installation's chain about a detector."""
+        events = self.wiring.records.events(INSTALLATION)
+        return [event.kind for event in events if event.body["detector"] == detector]
 
 
 @contextmanager
@@ -135,9 +138,10 @@ def watching(
     settings = settings.model_copy(update={"detectors": entries, "policy": fast})
     with Watched.open(settings, clock=clock) as wiring:
         assert isinstance(wiring, Watched)
-        wiring.chosen = chosen
+        wiring.chosen, wiring.asked = chosen, set()
         going = Watch(wiring)
         try:
+            until(lambda: wiring.asked == set(chosen))
             yield going
         finally:
             for each in chosen.values():
@@ -257,12 +261,11 @@ def test_a_poller_that_fails_for_five_minutes_is_silent_once_and_then_heard_agai
     with watching(bare, {"trail": hanging, "other": detector}, clock=clock) as going:
         until(lambda: detector.polls > 4)
         clock.now += timedelta(seconds=301)
-        until(lambda: EventKind.DETECTOR_SILENT in going.events())
+        until(lambda: going.events("trail") == [EventKind.DETECTOR_SILENT])
         clock.now += timedelta(hours=1)
         time.sleep(0.05)
         hanging.release.set()
-        until(lambda: EventKind.DETECTOR_HEARD in going.events())
-        assert going.events().count(EventKind.DETECTOR_SILENT) == 1
+        until(lambda: going.events("trail") == [EventKind.DETECTOR_SILENT, EventKind.DETECTOR_HEARD])
     silent = [message for name, message in going.said if name == "trail"]
     assert silent == ["it is silent: no poll has succeeded for 5 minutes, and 5 minutes are the most."]
 
