@@ -11,7 +11,7 @@ from cyclopts import App, CycloptsError, Parameter
 from rich.console import Console
 from rich.markup import escape
 
-from console.commands import drills, estates, findings, incidents, playbooks, records, service
+from console.commands import drills, estates, findings, incidents, messages, playbooks, records, service
 from console.output import ExitCode, error_data, people, print_json
 from playbooks.errors import BackendError, InvalidInput, KeyquellError, NotApproved
 
@@ -40,6 +40,7 @@ for command in (
     app.command(command)
 app.command(estates.blast_radius, name="blast-radius")
 app.command(estates.inventory)
+app.command(messages.message)
 app.command(playbooks.playbook)
 app.command(records.record)
 

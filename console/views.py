@@ -7,6 +7,11 @@ from typing import Any
 
 from rich.text import Text
 
+from playbooks.authority import EVERYBODY, Authority
+from playbooks.card_approvals import approvals, missing_people
+from playbooks.card_of import warnings
+from playbooks.card_proof import clock
+from playbooks.card_words import in_force, taken_back
 from playbooks.gates import satisfied
 from playbooks.incident import Incident
 from playbooks.milestones import RETIREMENT_BLOCKED
@@ -28,24 +33,25 @@ _MARKS = {
 }
 
 
-def incident_view(incident: Incident) -> Text:
+def incident_view(incident: Incident, authority: Authority = EVERYBODY) -> Text:
     """One screen for one incident: the verdict first, the phases a line each, the next action last."""
     lines = [_headline(incident)]
     lines += [Text.assemble(f"  {each.kind.value}  ", (each.target, "bold")) for each in incident.exposures]
     if incident.plan is not None:
         lines.append(Text())
         for phase in Phase:
-            lines += _phase(incident, phase, incident.plan.in_phase(phase))
-    lines += [Text(), Text.assemble(("Next: ", "bold"), next_action(incident))]
+            lines += _phase(incident, phase, incident.plan.in_phase(phase), authority)
+    lines += _people(incident, authority)
+    lines += [Text(), Text.assemble(("Next: ", "bold"), next_action(incident, authority))]
     return Text("\n").join(lines)
 
 
-def incident_brief(incident: Incident) -> Text:
+def incident_brief(incident: Incident, authority: Authority = EVERYBODY) -> Text:
     """The verdict and the next action, for a list of several."""
-    return Text("\n").join([_headline(incident), Text.assemble(("  Next: ", "bold"), next_action(incident))])
+    return Text("\n").join([_headline(incident), Text.assemble(("  Next: ", "bold"), next_action(incident, authority))])
 
 
-def incident_data(incident: Incident) -> dict[str, Any]:
+def incident_data(incident: Incident, authority: Authority = EVERYBODY) -> dict[str, Any]:
     """The same for programs."""
     return {
         "id": incident.id,
@@ -59,7 +65,8 @@ def incident_data(incident: Incident) -> dict[str, Any]:
         "contained_at": rfc3339(incident.contained_at) if incident.contained_at else None,
         "not_contained": list(incident.not_contained),
         "closed": incident.closed.outcome if incident.closed else None,
-        "next": next_action(incident),
+        "people": _people_data(incident, authority),
+        "next": next_action(incident, authority),
         "record": {"events": incident.events, "head": incident.head},
     }
 
@@ -69,7 +76,7 @@ def plan_data(plan: Plan) -> dict[str, Any]:
     return plan.model_dump(mode="json")
 
 
-def next_action(incident: Incident) -> str:
+def next_action(incident: Incident, authority: Authority = EVERYBODY) -> str:
     """One sentence: what a responder should do now."""
     if incident.closed is not None:
         return _after_closing(incident)
@@ -80,29 +87,19 @@ def next_action(incident: Incident) -> str:
     troubled = [(name, status) for name, status in incident.steps.items() if _troubled(status)]
     if troubled:
         return _about_trouble(incident, *troubled[0])
-    waiting = waiting_steps(incident)
+    waiting = waiting_steps(incident, authority)
     if waiting:
-        return _about_waiting(incident, incident.plan, waiting[0])
+        return _about_waiting(incident, incident.plan, waiting[0], authority)
     running = [name for name, status in incident.steps.items() if status.state == "running"]
     if running:
         return f"wait, {running[0]} is running; if its process has died, `keyquell run {incident.id}` goes on."
     return f"`keyquell run {incident.id}` goes on."
 
 
-def taken_back(incident: Incident) -> list[Step]:
-    """The containing steps that were undone: what they held is open again."""
-    planned = incident.plan.in_phase(Phase.CONTAIN) if incident.plan else ()
-    return [step for step in planned if incident.steps[step.id].state == "undone"]
-
-
 def _after_closing(incident: Incident) -> str:
-    in_force = [
-        name
-        for name, status in incident.steps.items()
-        if status.succeeded and incident.plan and incident.plan.step(name).undo and _changed(status)
-    ]
-    if incident.closed and incident.closed.outcome == "false-alarm" and in_force:
-        return f"{', '.join(in_force)} still in force; `keyquell undo {incident.id}` takes back what can be."
+    held = [step.id for step in in_force(incident)]
+    if incident.closed and incident.closed.outcome == "false-alarm" and held:
+        return f"{', '.join(held)} still in force; `keyquell undo {incident.id}` takes back what can be."
     report = f"look back with `keyquell report {incident.id}`."
     blocked = [status for status in incident.steps.values() if status.code == RETIREMENT_BLOCKED]
     if blocked:
@@ -117,25 +114,25 @@ def _about_trouble(incident: Incident, name: str, status: StepStatus) -> str:
     return f"{name} did not succeed: {what.rstrip('.')}. Put that right by hand; it is not tried again by itself."
 
 
-def _about_waiting(incident: Incident, plan: Plan, step: Step) -> str:
+def _about_waiting(incident: Incident, plan: Plan, step: Step, authority: Authority) -> str:
     if incident.denials:
         no = incident.denials[-1]
         return (
             f"{no.approver} said no ({no.reason}); talk, then close the case, or declare it anew for another plan to "
             "approve."
         )
+    who = _missing(incident, step, authority)
     return (
-        f"{_missing(incident, step)} other than {incident.requested_by} must look (`keyquell plan {incident.id}`) "
+        f"{who} other than {incident.requested_by} must look (`keyquell plan {incident.id}`) "
         f"and agree: `keyquell approve {incident.id} --digest {plan.digest[:12]}`."
     )
 
 
-def _missing(incident: Incident, step: Step) -> str:
-    agreed = {each.approver.strip().casefold() for each in incident.approvals}
-    agreed.discard(incident.requested_by.strip().casefold())
-    if step.gate.people - len(agreed) > 1:
+def _missing(incident: Incident, step: Step, authority: Authority) -> str:
+    missing = missing_people(incident, step, authority)
+    if missing > 1:
         return "two people"
-    return "one more person" if agreed else "one person"
+    return "one more person" if missing < step.gate.people else "one person"
 
 
 def waits(error: str) -> str:
@@ -172,13 +169,13 @@ def _verdict(incident: Incident) -> tuple[str, str]:
     return f"contained, proven{rest}", "yellow" if missing else "green"
 
 
-def _phase(incident: Incident, phase: Phase, steps: tuple[Step, ...]) -> list[Text]:
+def _phase(incident: Incident, phase: Phase, steps: tuple[Step, ...], authority: Authority) -> list[Text]:
     """A line for the phase; below it every containing step, and elsewhere only the steps that say something."""
     if not steps:
         return []
     possible = [step for step in steps if not step.unavailable]
     ended = sum(incident.steps[step.id].succeeded for step in possible)
-    shown = [(step, *_stand(incident, step)) for step in steps]
+    shown = [(step, *_stand(incident, step, authority)) for step in steps]
     worst = next((state for state in _LOUDEST if any(each[1] == state for each in shown)), "pending")
     mark, style = _MARKS[worst]
     head = Text.assemble(f"{phase.value:10} ", (mark, style), f" {ended} of {len(possible)}")
@@ -198,31 +195,60 @@ def _step(step: Step, state: str, note: str) -> Text:
     return line.append(f"\n      {note}", "dim" if state in _QUIET else "") if note else line
 
 
-def _stand(incident: Incident, step: Step) -> tuple[str, str]:
+def _stand(incident: Incident, step: Step, authority: Authority) -> tuple[str, str]:
     """How a step stands and what is to be said of it; a retirement that waits for backups is no failure."""
     status = incident.steps[step.id]
     if status.code == RETIREMENT_BLOCKED:
         return "waits", waits(status.error)
     if status.state == "pending" and step.gate.people and incident.plan is not None:
-        return _at_the_gate(incident, incident.plan, step)
+        return _at_the_gate(incident, incident.plan, step, authority)
     if status.state in ("failed", "not-proven"):
         return status.state, status.error or status.detail or "no probe has shown that it took effect"
     return status.state, status.detail if status.state == "unavailable" or step.phase is Phase.CONTAIN else ""
 
 
-def _at_the_gate(incident: Incident, plan: Plan, step: Step) -> tuple[str, str]:
-    if incident.closed or gate_open(incident, step):
+def _at_the_gate(incident: Incident, plan: Plan, step: Step, authority: Authority) -> tuple[str, str]:
+    if incident.closed or gate_open(incident, step, authority):
         return "pending", ""
-    _, why = satisfied(step, plan, incident.approvals, requested_by=incident.requested_by, denied=incident.denials)
-    return "waits", why if incident.denials else f"needs {_missing(incident, step)}"
+    _, why = satisfied(
+        step,
+        plan,
+        incident.approvals,
+        requested_by=incident.requested_by,
+        denied=incident.denials,
+        authority=authority,
+    )
+    return "waits", why if incident.denials else f"needs {_missing(incident, step, authority)}"
 
 
 def _troubled(status: StepStatus) -> bool:
     return status.state in ("failed", "not-proven") and status.code != RETIREMENT_BLOCKED
 
 
-def _changed(status: StepStatus) -> bool:
-    return status.receipt is None or status.receipt.changed
+def _people(incident: Incident, authority: Authority) -> list[Text]:
+    """What people did: who took the case, who agreed, and what must not be overlooked."""
+    taken = incident.people.acknowledged
+    lines = [f"Taken by {taken.by} at {clock(taken.at)}."] if taken else []
+    lines += (
+        [f"Approvals: {said}"]
+        if (incident.approvals or incident.denials) and (said := approvals(incident, authority))
+        else []
+    )
+    marked = [Text.assemble(("! ", "bold yellow"), each) for each in warnings(incident)]
+    found = [*map(Text, lines), *marked]
+    return [Text(), *found] if found else []
+
+
+def _people_data(incident: Incident, authority: Authority) -> dict[str, Any]:
+    taken, dealt = incident.people.acknowledged, incident.people
+    return {
+        "acknowledged": {"by": taken.by, "via": taken.via, "at": rfc3339(taken.at)} if taken else None,
+        "approvals": approvals(incident, authority),
+        "drafts": sorted(dealt.drafts),
+        "refused": [{"by": each.by, "what": each.what, "reason": each.reason} for each in dealt.refused],
+        "glass": [{"by": each.by, "reason": each.reason, "verdict": each.verdict} for each in dealt.glass],
+        "warnings": list(warnings(incident)),
+    }
 
 
 def _step_data(status: StepStatus) -> dict[str, Any]:

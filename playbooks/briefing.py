@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from playbooks.card_proof import aware
 from playbooks.card_words import WORDS, dataset_name, exposed, listed, number, sentence, taken_back
 from playbooks.incident import Incident
 from playbooks.milestones import RETIREMENT_BLOCKED
@@ -29,7 +30,7 @@ def briefing(incident: Incident) -> dict[str, str]:
 def facts_for_drafts(incident: Incident) -> dict[str, object]:
     """Values for the templates of messages: the briefing, and what is known and not known in sentences."""
     begins = [each.occurred.not_before or each.occurred.not_after for each in incident.exposures]
-    since = min((_aware(each) for each in begins if each), default=incident.opened_at)
+    since = min((aware(each) for each in begins if each), default=incident.opened_at)
     told: dict[str, object] = dict(briefing(incident))
     return told | {
         "id": incident.id,
@@ -101,11 +102,7 @@ def _open_again(incident: Incident) -> bool:
 
 
 def _minute(moment: datetime) -> str:
-    return f"{_aware(moment).astimezone(UTC):%Y-%m-%d %H:%M} UTC"
-
-
-def _aware(moment: datetime) -> datetime:
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return f"{aware(moment).astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def _standing(incident: Incident) -> str:
