@@ -6,6 +6,7 @@ times, asleep in between; here every call is one attempt.  The SDK takes https a
 
 from __future__ import annotations
 
+import ssl
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -25,6 +26,14 @@ _TIMEOUT = httpx2.Timeout(5, connect=2)
 Options = TypeVar("Options", bound=BaseModel)
 
 
+def check_references(value: str | tuple[str, ...]) -> str | tuple[str, ...]:
+    """A pydantic validator: secrets stand in the settings by reference only; "" is none."""
+    given = (value,) if isinstance(value, str) else value
+    if any(each and not each.startswith(("file:", "env:")) for each in given):
+        raise ValueError("must be a reference (file:PATH or env:NAME), never the secret itself")
+    return value
+
+
 class PagerDutyAccount(BaseModel):
     """Options of every PagerDuty connection.
 
@@ -42,12 +51,15 @@ class PagerDutyAccount(BaseModel):
     api_url: str = Field(default="https://api.pagerduty.com", pattern=HTTPS)
     verify: Path | None = Field(default=None, description="A bundle of CA certificates; None: the system's.")
 
-    @field_validator("routing_key", "api_token", "webhook_secrets")
+    _by_reference = field_validator("routing_key", "api_token", "webhook_secrets")(check_references)
+
+    @field_validator("verify")
     @classmethod
-    def _by_reference(cls, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
-        given = (value,) if isinstance(value, str) else value
-        if any(each and not each.startswith(("file:", "env:")) for each in given):
-            raise ValueError("must be a reference (file:PATH or env:NAME), never the secret itself")
+    def _readable(cls, value: Path | None) -> Path | None:
+        try:
+            ssl.create_default_context(cafile=value)
+        except OSError as error:
+            raise ValueError("is no readable file of PEM certificates") from error
         return value
 
 
@@ -117,7 +129,7 @@ class PagerDutyClients:
             return client
 
     def _open(self, kind: Any, secret: str, url: str) -> Any:
-        verify = httpx2.create_ssl_context(verify=str(self._account.verify) if self._account.verify else True)
+        verify = ssl.create_default_context(cafile=self._account.verify) if self._account.verify else True
         client = kind(secret, base_url=url.rstrip("/"), verify=verify)
         client.timeout = _TIMEOUT
         client.max_network_attempts = 0

@@ -1,0 +1,141 @@
+"""Messages by Apprise: e-mail, Teams, and everything else that it has a URL for (https://github.com/caronc/apprise)."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from integrations.secrets import read_secret
+from integrations.vendors.apprise import Address
+from playbooks.errors import BackendError, InvalidInput, Unavailable, Unreachable
+from playbooks.event_bodies import NeedToKnow
+from playbooks.ports import Clock, Message
+
+_DRILL = "EXERCISE, EXERCISE, EXERCISE: this is a drill; nothing real has happened.\n\n"
+_LONGEST_TITLE, _REMEMBERED = 200, 10_000
+
+
+class AppriseOptions(BaseModel):
+    """Options of a messenger of type ``apprise``.
+
+    ``inside`` says what is inside the company: domains (``example.com``) and schemes (``slack://``).  Exercise messages
+    go only to channels that are inside as a whole; without ``inside`` there is no such channel.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    urls: tuple[str, ...] = Field(min_length=1, description="References (file:…, env:…), one Apprise URL each.")
+    audiences: tuple[str, ...] = Field(default=(), description="Audiences that this channel carries; empty: all.")
+    need_to_know: tuple[NeedToKnow, ...] = Field(default=("responders", "company"), min_length=1)
+    inside: tuple[str, ...] = ()
+
+    @field_validator("urls")
+    @classmethod
+    def _by_reference(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if any(not each.startswith(("file:", "env:")) for each in value):
+            raise ValueError("must be references (file:PATH or env:NAME), never URLs: those hold secrets")
+        return value
+
+
+class Apprise:
+    """Delivers to all of its URLs, each message once in the life of the process.
+
+    Every message ends with ``ref: ID``, so that people see when one came twice after a crash.
+    """
+
+    def __init__(self, name: str, options: AppriseOptions) -> None:
+        self._name = f"messengers.{name}"
+        self._options = options
+        self._addresses = [
+            Address(_url(self._name, index, each), label=f"{self._name}: urls.{index}")
+            for index, each in enumerate(options.urls)
+        ]
+        self._inside = all(each.stays_inside(options.inside) for each in self._addresses)
+        self._lock = threading.Lock()
+        self._done: dict[tuple[str, int], None] = {}
+        self._under_way: set[str] = set()
+
+    @classmethod
+    def open(cls, name: str, options: Mapping[str, Any], *, clock: Clock) -> Self:
+        """Validate ``AppriseOptions`` and read the URLs; nothing is sent.  Raises InvalidInput naming the field."""
+        del clock  # the channel stamps its own times
+        given = {field: value for field, value in options.items() if field not in {"type", "name"}}
+        try:
+            return cls(name, AppriseOptions.model_validate(given))
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+            field = ".".join(str(part) for part in first["loc"])
+            raise InvalidInput(f"messengers.{name}: {field}: {first['msg'].removeprefix('Value error, ')}") from None
+
+    def __repr__(self) -> str:
+        return f"Apprise({self._name!r})"
+
+    def deliver(self, message: Message) -> None:
+        """Send to every URL that has not taken the message yet.
+
+        Raises Unavailable, with code ``audience``, ``need-to-know`` or ``exercise``, for what this channel does not
+        carry.  When a URL fails the others are still tried, and the first failure is raised.
+        """
+        self._admit(message)
+        with self._lock:
+            if message.id in self._under_way:
+                hint = "Wait until it is done."
+                text = f"{self._name} is still delivering this message."
+                raise Unreachable(text, subject=self._name, code="under-way", hint=hint)
+            self._under_way.add(message.id)
+        try:
+            failures = [failure for index in range(len(self._addresses)) if (failure := self._send(message, index))]
+        finally:
+            with self._lock:
+                self._under_way.discard(message.id)
+        if failures:
+            raise failures[0]
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+    def _admit(self, message: Message) -> None:
+        """Raise Unavailable when the message must not, or need not, go this way."""
+        reason, code, hint = "", "", ""
+        if self._options.audiences and message.audience not in self._options.audiences:
+            reason, code = f"does not carry messages to {message.audience}", "audience"
+        elif message.need_to_know not in self._options.need_to_know:
+            reason, code = f"is not marked for what {message.need_to_know} may read", "need-to-know"
+            hint = "List it in need_to_know when everybody there may read it."
+        elif message.exercise and not self._inside:
+            reason, code = "is not marked as inside the company, so exercise messages never go there", "exercise"
+            hint = "List the domains or schemes of all its URLs in inside."
+        if reason:
+            raise Unavailable(f"{self._name} {reason}.", subject=self._name, code=code, hint=hint)
+
+    def _send(self, message: Message, index: int) -> BackendError | None:
+        """Send to one URL unless it has the message; the failure is returned, so that the others are tried too."""
+        if (message.id, index) in self._done:
+            return None
+        mark, drill = ("[EXERCISE] ", _DRILL) if message.exercise else ("", "")
+        title = " ".join(f"{mark}{_harmless(message.subject)}".split())[:_LONGEST_TITLE]
+        body = f"{drill}{_harmless(message.body)}\n\nref: {_harmless(message.id)}"
+        try:
+            self._addresses[index].send(title=title, body=body, subject=self._name)
+        except BackendError as error:
+            return error
+        with self._lock:
+            while len(self._done) >= _REMEMBERED:
+                del self._done[next(iter(self._done))]
+            self._done[message.id, index] = None
+        return None
+
+
+def _url(place: str, index: int, reference: str) -> str:
+    try:
+        return read_secret(reference).strip()
+    except InvalidInput as error:
+        raise InvalidInput(f"{place}: urls.{index}: {error.message}", hint=error.hint) from error
+
+
+def _harmless(text: str) -> str:
+    """What a message quotes may be an attacker's: no control characters but line breaks."""
+    return "".join(each if each.isprintable() or each == "\n" else " " for each in text)
