@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+from flows.passkey_register import read_register
 from flows.prefect_server import default_home
 from flows.settings import Settings, load_settings
 from flows.wiring import Wiring
 from integrations.secrets import read_secret
-from playbooks.errors import KeyquellError, NotFound
+from playbooks.errors import InvalidInput, KeyquellError, NotFound
 from playbooks.estate import CredentialEntry, Estate
+from playbooks.ports import Checks
 from playbooks.refs import CertificateRef, DatasetRef, KeyRef
+from playbooks.roster import Role
 
+_APPROVERS = 2
 _NEEDED_BYTES = 500 * 1024 * 1024
 _SOFTHSM = (Path("/usr/lib/softhsm/libsofthsm2.so"), Path("/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so"))
 
@@ -91,8 +96,17 @@ def _looks(wiring: Wiring, estate: Estate) -> Iterator[tuple[str, Callable[[], s
     for consumer in estate.consumers:
         if consumer.channel:
             yield f"consumer {consumer.name}", partial(_consumer, wiring, consumer.name)
-    yield "detectors", partial(_detectors, wiring)
-    yield "messengers", partial(_messengers, wiring)
+    yield "roster", partial(_roster, wiring)
+    yield "web page", partial(_web, wiring)
+    for what, entries in (("detector", wiring.settings.detectors), ("messenger", wiring.settings.messengers)):
+        if not entries:
+            yield f"{what}s", partial(_none_of, what)
+        for entry in entries:
+            yield f"{what} {entry.get('name', entry.get('type'))}", partial(_part, wiring, what, entry)
+    for entry in wiring.settings.pagers:
+        yield f"pager {entry.get('name', entry.get('type'))}", partial(_part, wiring, "pager", entry)
+    if wiring.settings.slack:
+        yield "Slack", partial(_part, wiring, "surface", {"name": "slack"})
 
 
 def _key(wiring: Wiring, key: KeyRef) -> str:
@@ -126,12 +140,51 @@ def _consumer(wiring: Wiring, name: str) -> str:
     return f"was told {len(told)} settings"
 
 
-def _detectors(wiring: Wiring) -> str:
-    return ", ".join(wiring.detectors()) or "None: nothing is detected by itself; incidents must be declared."
+def _roster(wiring: Wiring) -> str:
+    """Could two people approve what cannot be taken back?"""
+    roster = wiring.roster
+    if roster is None:
+        return "None: whoever may run this command may approve, under any name. See docs/approvals.md."
+    now = wiring.clock()
+    enrolled = {each.person for each in read_register(wiring).passkeys.values()}
+    able = {role: {one.name for one in roster.holders(role, now)} for role in (Role.APPROVE, Role.RETIRE)}
+    for role, names in able.items():
+        if len(names & enrolled) < _APPROVERS:
+            without = sorted(names - enrolled)
+            raise InvalidInput(
+                f"{len(names & enrolled)} of {len(names)} people with the role {role.value} have a passkey; what cannot"
+                f" be taken back needs {_APPROVERS} who are not the requester.",
+                hint=f"Run `keyquell roster enrol {without[0]}`." if without else "Give more people that role.",
+            )
+    return f"{len(roster.people)} people, {len(enrolled)} with a passkey"
 
 
-def _messengers(wiring: Wiring) -> str:
-    return ", ".join(wiring.messengers()) or "None: nobody is told; messages stay in the record."
+def _web(wiring: Wiring) -> str:
+    web = wiring.settings.web
+    if not web.url.startswith("https:") and web.host not in ("localhost", "127.0.0.1"):
+        raise InvalidInput(
+            f"web.url {web.url} is not https: browsers give no passkey to it.",
+            hint="Put a reverse proxy with a certificate before it and write its https address.",
+        )
+    return f"{web.url}, bound to {web.address}:{web.port}"
+
+
+def _none_of(what: str) -> str:
+    if what == "detector":
+        return "None: nothing is detected by itself; incidents must be declared."
+    return "None: nobody is told but those who look; messages stay in the record."
+
+
+def _part(wiring: Wiring, what: str, entry: Mapping[str, Any]) -> str:
+    """Open one ear or mouth, and let it look for itself where it can."""
+    name = str(entry.get("name", entry.get("type")))
+    found = {
+        "detector": wiring.detectors,
+        "messenger": wiring.messengers,
+        "pager": wiring.pagers,
+        "surface": wiring.surfaces,
+    }[what]()[name]
+    return found.check() if isinstance(found, Checks) else "configured"
 
 
 def _place(settings: Settings) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from playbooks.errors import RecordError
@@ -86,6 +86,16 @@ class Dealings:
                 self.drafts[body.id] = body
             case MessageWithdrawn() | MessageQueued():
                 self.drafts.pop(body.id, None)
+
+    def copied(self) -> Dealings:
+        """The same, to be taken further on its own."""
+        return replace(
+            self,
+            asked=dict(self.asked),
+            glass=[replace(each) for each in self.glass],
+            links=dict(self.links),
+            drafts=dict(self.drafts),
+        )
 
     def _review(self, body: GlassReviewed) -> None:
         waiting = [each for each in self.glass if not each.verdict]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 
@@ -139,22 +139,29 @@ class Incident:
         Raises RecordError when they are out of order, malformed or contradict one another.  Hashes are not computed
         again here: that is ``verify_chain``.
         """
-        incident: Incident | None = None
-        for event in events:
-            body = read_body(event)
-            if incident is None:
-                incident = _opened(event, body)
-                continue
-            if (event.incident, event.seq, event.prev) != (incident.id, incident.events, incident.head):
-                raise RecordError(f"event {event.seq} of {event.incident} does not follow what was read before it.")
-            try:
-                _apply(incident, event, body)
-            except RecordError as error:
-                raise RecordError(f"event {event.seq} of {event.incident}: {error.message}") from error
-            incident.head, incident.events = event.hash, event.seq + 1
-        if incident is None:
+        ordered = iter(events)
+        first = next(ordered, None)
+        if first is None:
             raise RecordError("there is no such incident: its record is empty.")
+        incident = _opened(first, read_body(first))
+        for event in ordered:
+            _follow(incident, event)
         return incident
+
+    def after(self, events: Iterable[Event]) -> Incident:
+        """The incident once these further events have happened; this one stays as it is.  Raises like ``of``."""
+        later = replace(
+            self,
+            facts=dict(self.facts),
+            steps=dict(self.steps),
+            shards_done={step: dict(done) for step, done in self.shards_done.items()},
+            censuses=dict(self.censuses),
+            messages={name: replace(each, failures=dict(each.failures)) for name, each in self.messages.items()},
+            people=self.people.copied(),
+        )
+        for event in events:
+            _follow(later, event)
+        return later
 
     @property
     def phase(self) -> str:
@@ -231,6 +238,17 @@ def _opened(event: Event, body: Body) -> Incident:
         head=event.hash,
         events=1,
     )
+
+
+def _follow(incident: Incident, event: Event) -> None:
+    if (event.incident, event.seq, event.prev) != (incident.id, incident.events, incident.head):
+        raise RecordError(f"event {event.seq} of {event.incident} does not follow what was read before it.")
+    body = read_body(event)
+    try:
+        _apply(incident, event, body)
+    except RecordError as error:
+        raise RecordError(f"event {event.seq} of {event.incident}: {error.message}") from error
+    incident.head, incident.events = event.hash, event.seq + 1
 
 
 def _apply(incident: Incident, event: Event, body: Body) -> None:

@@ -363,6 +363,13 @@ class Delivers(Protocol):
     def close(self) -> None: ...
 
 
+@runtime_checkable
+class Checks(Protocol):
+    """Says whether it could do its work, by a look that changes nothing; raises what its work would raise."""
+
+    def check(self) -> str: ...
+
+
 # --- the record --------------------------------------------------------------------------------
 
 

@@ -24,6 +24,7 @@ from integrations.vendors.aws import (
     client,
     denies_explicitly,
     has_session_token,
+    outsider,
     request_id,
     translated,
 )
@@ -268,14 +269,11 @@ class AwsIam:
         )
 
     def _try(self, credential: CredentialRef, service: str, operation: str, secret: str) -> BackendError | None:
-        fresh = client(self._connection, service, identity=secret)
         try:
-            with translated(str(credential)):
+            with outsider(self._connection, service, identity=secret) as fresh, translated(str(credential)):
                 getattr(fresh, operation)()
         except BackendError as error:
             return error
-        finally:
-            fresh.close()
         return None
 
     # --- calls --------------------------------------------------------------------------------

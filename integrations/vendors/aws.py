@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
 import time
@@ -57,6 +58,10 @@ _NO_ANSWER = (AwsConnectionError, HTTPClientError, IncompleteReadError, Response
 _FACTORY: Any = boto3.session.Session()
 _BUILDING = threading.Lock()
 
+_OUTSIDERS: dict[tuple[AwsConnection, str, str], Any] = {}
+_OUTSIDERS_LOCK = threading.Lock()
+_KEPT_OUTSIDERS = 128
+
 
 class AwsConnection(BaseModel):
     """Options of a connection of type ``aws``.
@@ -109,6 +114,29 @@ def client(connection: AwsConnection, service: str, *, identity: str = "", secon
             aws_session_token=secret.get("session_token"),
             config=config,
         )
+
+
+@contextmanager
+def outsider(connection: AwsConnection, service: str, *, identity: str) -> Iterator[Any]:
+    """A client that probes as ``identity``: every use opens new connections and signs anew.
+
+    The client itself is kept, because botocore takes 10 ms to build one and a proof needs many; what it is logged in as
+    is compared with the reference each time.  AWS has no session to keep: each request carries its own signature.
+    """
+    secret = json.dumps(_credential(identity or connection.credential), sort_keys=True)
+    login = hashlib.sha256(secret.encode()).hexdigest()
+    name = (connection, service, login)
+    with _OUTSIDERS_LOCK:
+        probing = _OUTSIDERS.pop(name, None)
+    probing = probing or client(connection, service, identity=identity)
+    try:
+        yield probing
+    finally:
+        probing.close()
+        with _OUTSIDERS_LOCK:
+            _OUTSIDERS[name] = probing
+            while len(_OUTSIDERS) > _KEPT_OUTSIDERS:
+                _OUTSIDERS.pop(next(iter(_OUTSIDERS)))
 
 
 def has_session_token(identity: str) -> bool:

@@ -12,7 +12,7 @@ from typing import Any, Literal, Self, TypeVar, cast
 
 from pydantic import JsonValue
 
-from integrations.vendors.aws import AwsConnection, Pace, client, request_id, translated
+from integrations.vendors.aws import AwsConnection, Pace, client, outsider, request_id, translated
 from integrations.vendors.aws_kms_facts import signing_algorithm
 from playbooks.errors import BackendError, Refused, Unavailable
 from playbooks.ports import Clock
@@ -96,12 +96,8 @@ class KmsSession:
         raise Unavailable(f"KMS has no operation {operation!r} to probe.", subject=str(key))
 
     def _from_outside(self, key: KeyRef, call: str, arguments: Mapping[str, Any], identity: str) -> None:
-        fresh = client(self._connection, "kms", identity=identity)
-        try:
-            with translated(str(key)):
-                getattr(fresh, call)(KeyId=key.path, **arguments)
-        finally:
-            fresh.close()
+        with outsider(self._connection, "kms", identity=identity) as fresh, translated(str(key)):
+            getattr(fresh, call)(KeyId=key.path, **arguments)
 
     def _canary(self, key: KeyRef) -> bytes:
         """A ciphertext of this key; raises Unavailable when there is none and none can be made."""
