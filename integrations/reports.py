@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from playbooks.errors import InvalidInput
 from playbooks.exposures import Signal
@@ -42,6 +42,17 @@ class ReportOptions(BaseModel):
         description="The installation's key; without it passwords and PINs are reported but not recognised.",
     )
 
+    @property
+    def has_place(self) -> bool:
+        """Is there anything to poll?"""
+        return self.file is not None or self.folder is not None
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if self.file is not None and self.folder is not None:
+            raise ValueError("give either file or folder")
+        return self
+
 
 def read_options(model: type[Model], name: str, options: Mapping[str, Any]) -> Model:
     """Validate a detector's options.  Raises InvalidInput naming the detector and the field, not the value."""
@@ -59,7 +70,10 @@ def poll_reports(
     """The findings of every report that changed since the cursor ("": of all), and the next cursor.
 
     One that cannot be read is logged and left until it changes: it may still be being written, and the others go on.
+    Raises InvalidInput when the options name no place.
     """
+    if not options.has_place:
+        raise InvalidInput("there is nothing to poll: the detector has neither file nor folder")
     known: dict[str, list[int]] = json.loads(cursor) if cursor else {}
     seen: dict[str, list[int]] = {}
     signals: dict[str, Signal] = {}

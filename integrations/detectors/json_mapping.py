@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Self, get_args
+from typing import Any, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -68,7 +68,7 @@ class FingerprintAt(_Part):
 
 
 class Only(_Part):
-    """A condition for an item to count: the value at ``path`` is one of ``values`` (as text; ``true`` and ``false``)."""
+    """A condition for an item to count: the value at ``path``, as JSON writes it, is one of ``values``."""
 
     path: str
     values: tuple[str, ...]
@@ -109,9 +109,10 @@ class JsonMapping:
         self._key = installation_key(options.key_file) if options.key_file else None
 
     @classmethod
-    def open(cls, name: str, options: Mapping[str, Any], *, clock: Clock) -> Self:
-        """Validate ``JsonMappingOptions``.  Raises InvalidInput naming the field."""
-        return cls(name, read_options(JsonMappingOptions, name, options), clock=clock)
+    def open(cls, name: str, options: Mapping[str, Any], *, clock: Clock) -> JsonMapping:
+        """Validate ``JsonMappingOptions``; polled with a file or a folder.  Raises InvalidInput naming the field."""
+        read = read_options(JsonMappingOptions, name, options)
+        return (PolledJsonMapping if read.has_place else cls)(name, read, clock=clock)
 
     def __repr__(self) -> str:
         return f"JsonMapping({self._name!r})"
@@ -126,10 +127,6 @@ class JsonMapping:
             refuse(self._name, "no auth is configured", code="auth-missing")
         self._options.auth.check(headers, body, now=self._clock(), sender=self._name)
         return self.read(body)
-
-    def poll(self, *, cursor: str) -> tuple[Sequence[Signal], str]:
-        """The findings of every document that changed since the cursor ("": of all)."""
-        return poll_reports(self._options, self.read, cursor=cursor, pattern="*.json")
 
     def read(self, document: bytes) -> Sequence[Signal]:
         """The findings of one document.  Raises InvalidInput naming the place that is wrong."""
@@ -163,7 +160,9 @@ class JsonMapping:
 
     def _fingerprints(self, item: Any) -> tuple[ExposureKind, tuple[Fingerprint, ...], list[str]]:
         """What the item's secrets look like, all fingerprints, and the secrets themselves, to hide them."""
-        looks, fingerprints, secrets = ExposureKind.CREDENTIAL, [], []
+        looks = ExposureKind.CREDENTIAL
+        fingerprints: list[Fingerprint] = []
+        secrets: list[str] = []
         for each in self._options.fingerprints:
             value = _word(item, each.path).strip()
             if value and each.kind == "secret":
@@ -194,6 +193,14 @@ class JsonMapping:
 
     def _summary(self, item: Any, secrets: Sequence[str]) -> str:
         return _FIELD.sub(lambda found: _shown_at(item, found[1], secrets) or "?", self._options.summary)
+
+
+class PolledJsonMapping(JsonMapping):
+    """The same, and documents are read from files as they appear."""
+
+    def poll(self, *, cursor: str) -> tuple[Sequence[Signal], str]:
+        """The findings of every document that changed since the cursor ("": of all)."""
+        return poll_reports(self._options, self.read, cursor=cursor, pattern="*.json")
 
 
 def _kind(item: Any, kind: ExposureKind | KindAt | None) -> ExposureKind | None:

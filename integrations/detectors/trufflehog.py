@@ -14,41 +14,19 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-
-from integrations.fingerprints import installation_key, keyed, spki_sha256
+from integrations.findings import classify
+from integrations.fingerprints import installation_key
+from integrations.hooks import parse_json
+from integrations.reports import ReportOptions, read_options
 from playbooks.errors import InvalidInput
-from playbooks.exposures import ExposureKind, Fingerprint, Signal
+from playbooks.exposures import Signal
 from playbooks.ports import Clock
 
 _log = logging.getLogger(__name__)
-_ACCESS_KEY = re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{12,124}\b")
-_VAULT_TOKEN = re.compile(r"^(?:hv[sbr]\.|[sbr]\.)[A-Za-z0-9_-]{20,}$")
 _PLACES = ("repository", "commit", "file", "link", "bucket", "key", "path", "line")
 
 # A finding whose value is nobody's in the estate becomes no exposure, so this is about exact matches only.
 _VERIFIED, _UNVERIFIED = 0.95, 0.8
-
-
-class TruffleHogOptions(BaseModel):
-    """Options of a detector of type ``trufflehog``: exactly one of ``file`` and ``folder``."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-    type: str = "trufflehog"
-    name: str = ""
-    file: Path | None = None
-    folder: Path | None = None
-    key_file: Path | None = Field(
-        default=None,
-        description="The installation's key; without it only AWS keys, tokens and PEM keys are recognised.",
-    )
-
-    @model_validator(mode="after")
-    def _one_source(self) -> TruffleHogOptions:
-        if (self.file is None) == (self.folder is None):
-            raise ValueError("give either file or folder")
-        return self
 
 
 class TruffleHog:
@@ -57,7 +35,7 @@ class TruffleHog:
     The cursor is JSON: per file its inode and the byte offset of the first line that was not read.
     """
 
-    def __init__(self, name: str, options: TruffleHogOptions, *, clock: Clock) -> None:
+    def __init__(self, name: str, options: ReportOptions, *, clock: Clock) -> None:
         self._name = name
         self._options = options
         self._clock = clock
@@ -66,12 +44,7 @@ class TruffleHog:
     @classmethod
     def open(cls, name: str, options: Mapping[str, Any], *, clock: Clock) -> Self:
         """Validate the options; findings may appear later.  Raises InvalidInput naming the field."""
-        try:
-            return cls(name, TruffleHogOptions.model_validate(dict(options)), clock=clock)
-        except ValidationError as error:
-            first = error.errors(include_input=False, include_url=False)[0]
-            field = ".".join(str(part) for part in first["loc"]) or "file"
-            raise InvalidInput(f"detector {name!r}, field {field!r}: {first['msg']}") from None
+        return cls(name, read_options(ReportOptions, name, options), clock=clock)
 
     def __repr__(self) -> str:
         return f"TruffleHog({self._name!r})"
@@ -81,6 +54,8 @@ class TruffleHog:
 
     def poll(self, *, cursor: str) -> tuple[Sequence[Signal], str]:
         """Read on from the cursor ("" is the beginning); a last line that is still being written is left."""
+        if not self._options.has_place:
+            raise InvalidInput(f"detector {self._name!r} has nothing to poll: it has neither file nor folder")
         places: dict[str, list[int]] = json.loads(cursor) if cursor else {}
         signals: dict[str, Signal] = {}
         for path in self._files():
@@ -96,6 +71,18 @@ class TruffleHog:
             places[path.name] = [status.st_ino, offset]
         return list(signals.values()), json.dumps(places)
 
+    def read(self, document: bytes) -> Sequence[Signal]:
+        """The findings of one whole output.  Raises InvalidInput naming the line that is none."""
+        signals: dict[str, Signal] = {}
+        for number, line in enumerate(document.splitlines(), start=1):
+            if line.strip():
+                finding = parse_json(line, sender=f"{self._name}, line {number}")
+                if not isinstance(finding, dict):
+                    raise InvalidInput(f"line {number} for {self._name} is no finding of TruffleHog's")
+                signal = self._signal(finding)
+                signals.update({signal.external_id: signal} if signal is not None else {})
+        return list(signals.values())
+
     def _files(self) -> list[Path]:
         if self._options.file is not None:
             return [self._options.file] if self._options.file.is_file() else []
@@ -108,7 +95,8 @@ class TruffleHog:
         raw = str(finding.get("Raw") or finding.get("RawV2") or "").strip()
         if not raw:
             return None
-        kind, fingerprints = self._fingerprint(finding, raw)
+        beside = [str(finding.get(field) or "") for field in ("Redacted", "Raw", "RawV2")]
+        kind, fingerprints = classify(raw, key=self._key, beside=beside)
         where, first_seen = _where(finding, hide=(raw, str(finding.get("RawV2") or raw)))
         detector = re.sub(r"[^\w .-]", "", str(finding.get("DetectorName", "")))[:60] or "unnamed"
         verified = finding.get("Verified") is True
@@ -125,24 +113,6 @@ class TruffleHog:
             evidence_uri=where,
         )
 
-    def _fingerprint(self, finding: Mapping[str, Any], raw: str) -> tuple[ExposureKind, tuple[Fingerprint, ...]]:
-        if "-----BEGIN" in raw:
-            try:
-                return ExposureKind.SIGNING_KEY, (spki_sha256(raw),)
-            except InvalidInput:
-                return ExposureKind.KEY_MATERIAL, self._keyed(raw)
-        texts = [str(finding.get(field) or "") for field in ("Redacted", "Raw", "RawV2")]
-        access_keys = dict.fromkeys(found for text in texts for found in _ACCESS_KEY.findall(text))
-        if access_keys:
-            return ExposureKind.CREDENTIAL, tuple(Fingerprint(kind="access-key-id", value=key) for key in access_keys)
-        if _VAULT_TOKEN.match(raw):
-            token = Fingerprint(kind="token-sha256", value=hashlib.sha256(raw.encode()).hexdigest())
-            return ExposureKind.CREDENTIAL, (token, *self._keyed(raw))
-        return ExposureKind.CREDENTIAL, self._keyed(raw)
-
-    def _keyed(self, raw: str) -> tuple[Fingerprint, ...]:
-        return (keyed(raw, self._key),) if self._key is not None else ()
-
 
 def _findings(path: Path, offset: int) -> Iterator[tuple[Mapping[str, Any], int]]:
     """Each finding with the offset behind its line."""
@@ -151,8 +121,8 @@ def _findings(path: Path, offset: int) -> Iterator[tuple[Mapping[str, Any], int]
         for line in stream:
             offset += len(line)
             try:
-                finding = json.loads(line)
-            except ValueError:
+                finding = parse_json(line, sender=path.name)
+            except InvalidInput:
                 if not line.endswith(b"\n"):
                     return
                 if line.strip():
@@ -163,8 +133,10 @@ def _findings(path: Path, offset: int) -> Iterator[tuple[Mapping[str, Any], int]
 
 def _where(finding: Mapping[str, Any], *, hide: Sequence[str]) -> tuple[str, datetime | None]:
     """Where it was found, free of the secret and of logins in addresses, and since when."""
-    data = (finding.get("SourceMetadata") or {}).get("Data") or {}
-    place = next((value for value in data.values() if isinstance(value, dict)), {})
+    metadata = finding.get("SourceMetadata")
+    data = metadata.get("Data") if isinstance(metadata, dict) else None
+    places = data.values() if isinstance(data, dict) else ()
+    place: Mapping[str, Any] = next((value for value in places if isinstance(value, dict)), {})
     text = " ".join(str(place[name]) for name in _PLACES if place.get(name))
     for secret in hide:
         text = text.replace(secret, "…")

@@ -154,7 +154,7 @@ def test_the_installation_key_is_made_once_and_kept_private(tmp_path: Path) -> N
         installation_key(path)
 
 
-@pytest.mark.parametrize("options", [{}, {"file": "a", "folder": "b"}, {"folder": "a", "colour": "red"}])
+@pytest.mark.parametrize("options", [{"file": "a", "folder": "b"}, {"folder": "a", "colour": "red"}])
 def test_wrong_options_are_refused(options: dict[str, str]) -> None:
     """One source, no unknown field."""
     with pytest.raises(InvalidInput, match="detector 'scanner', field"):
