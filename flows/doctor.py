@@ -178,12 +178,13 @@ def _none_of(what: str) -> str:
 def _part(wiring: Wiring, what: str, entry: Mapping[str, Any]) -> str:
     """Open one ear or mouth, and let it look for itself where it can."""
     name = str(entry.get("name", entry.get("type")))
-    found = {
+    rooms: dict[str, Callable[[], Mapping[str, object]]] = {
         "detector": wiring.detectors,
         "messenger": wiring.messengers,
         "pager": wiring.pagers,
         "surface": wiring.surfaces,
-    }[what]()[name]
+    }
+    found = rooms[what]()[name]
     return found.check() if isinstance(found, Checks) else "configured"
 
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from pydantic import JsonValue
 
+from flows.urgency import after_the_urgent
 from flows.wiring import Wiring
 from playbooks.errors import InvalidInput
 from playbooks.incident import Incident
@@ -110,7 +111,9 @@ def prove(context: StepContext, probe: Callable[[], ProbeResult]) -> Proof:
     deadline = time.monotonic() + policy.containment_deadline_seconds
     pause = policy.probe_window_seconds / max(1, policy.probe_times - 1)
     streak, kept = 0, list[ProbeResult]()
+    context.accepted()
     while True:
+        after_the_urgent()
         result = probe()
         kept = _worth_keeping([*kept, result])
         streak = streak + 1 if result.as_expected else 0

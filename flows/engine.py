@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from flows.effects import StepContext, StepResult, effect_of
 from flows.owners import alive, this_owner
+from flows.urgency import urgent
 from flows.wiring import Wiring
 from playbooks.errors import BackendError, Conflict, KeyquellError, NotApproved, RetirementBlocked
 from playbooks.event_bodies import body_of
@@ -83,10 +84,16 @@ def contain_now(wiring: Wiring, incident_id: str) -> Incident:
         for need in step.needs:
             if need in taken:
                 taken[need].wait()
-        try:
-            _attempt(wiring, incident_id, step.id, accepted=taken[step.id].set)
-        finally:
-            taken[step.id].set()
+        with urgent() as done:
+
+            def accepted() -> None:
+                done()
+                taken[step.id].set()
+
+            try:
+                _attempt(wiring, incident_id, step.id, accepted=accepted)
+            finally:
+                taken[step.id].set()
 
     with ThreadPoolExecutor(max_workers=max(1, len(steps))) as pool:
         outcomes = [pool.submit(run, step) for step in steps]
