@@ -8,6 +8,7 @@ from enum import Enum
 from typing import NoReturn
 
 from flows.wiring import Wiring
+from integrations.one_time_codes import OneTimeCodes
 from playbooks.desk import Actor
 from playbooks.errors import InvalidInput, NotApproved
 from playbooks.event_bodies import body_of
@@ -97,6 +98,20 @@ def behind(roster: Roster, actor: Actor) -> Person | None:
             return roster.by_login(actor.account)
         case "web":
             return roster.person(actor.account)
+
+
+def take_code(wiring: Wiring, who: Admitted, code: str, *, act: Act, via: str, incident: str) -> None:
+    """Return when the one-time code is this person's and new; raises NotApproved, recorded, when it is not."""
+    secret = who.person.totp if who.person else ""
+    if not secret:
+        reason = "no one-time codes are set up for them"
+        hint = "Set `totp` in the roster, or approve with a passkey."
+        refuse(wiring, by=who.name, what=act.words, reason=reason, via=via, incident=incident, hint=hint)
+    codes = OneTimeCodes(wiring.settings.state / "one-time-codes.json", clock=wiring.clock)
+    try:
+        codes.accept(who.name, code, secret=secret)
+    except NotApproved as error:
+        refuse(wiring, by=who.name, what=act.words, reason=error.message, via=via, incident=incident, hint=error.hint)
 
 
 def refuse(

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
+import fasteners
+
 from flows.wiring import Wiring
-from playbooks.errors import InvalidInput, KeyquellError, Unavailable
+from playbooks.errors import Conflict, InvalidInput, KeyquellError, Unavailable
 from playbooks.event_bodies import body_of
 from playbooks.incident import Incident
 from playbooks.keys import KeyState
@@ -17,6 +21,8 @@ from playbooks.record import EventKind
 from playbooks.refs import CredentialRef, KeyRef
 
 _Reverse = Callable[[Wiring, Step, Undo], Receipt]
+_LOCKS: dict[str, threading.Lock] = {}
+_LOCKS_LOCK = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,16 +36,42 @@ class Undone:
 
 
 def undo(wiring: Wiring, incident_id: str, *, by: str) -> list[Undone]:
-    """Take back every step that can be; goes on past one that cannot, and says so.
+    """Take back every step that can be; goes on past one that cannot, and says so, in the record too.
 
-    Raises InvalidInput when there is nothing to take back.
+    Of two callers at once the second waits, and takes back only what the first has left.  Raises InvalidInput when
+    there is nothing to take back.
     """
-    incident = wiring.incident(incident_id)
+    something_to_undo(wiring.incident(incident_id))
+    with _alone(wiring, incident_id):
+        _note(wiring, incident_id, "Undo was asked for.", by)
+        incident = wiring.incident(incident_id)
+        planned = incident.plan.steps if incident.plan else ()
+        results = []
+        for step in reversed(planned):
+            if _ran(incident, step):
+                results.append(_take_back(wiring, incident, step))
+                if results[-1].failed:
+                    _note(wiring, incident_id, f"{step.id} was not taken back: {results[-1].reason}", by)
+        return results
+
+
+def something_to_undo(incident: Incident) -> None:
+    """Raise InvalidInput when no step of the incident has run."""
     if incident.plan is None or not any(status.attempts for status in incident.steps.values()):
-        raise InvalidInput(f"nothing of {incident_id} has run, so there is nothing to undo.")
-    note = body_of(EventKind.NOTE, text="Undo was asked for.", by=by)
-    wiring.records.append_next(incident_id, kind=EventKind.NOTE, body=note)
-    return [_take_back(wiring, incident, step) for step in reversed(incident.plan.steps) if _ran(incident, step)]
+        raise InvalidInput(f"nothing of {incident.id} has run, so there is nothing to undo.")
+
+
+@contextmanager
+def _alone(wiring: Wiring, incident_id: str) -> Iterator[None]:
+    """One undo of an incident at a time on this installation; a file lock alone does not tell threads apart."""
+    with _LOCKS_LOCK:
+        lock = _LOCKS.setdefault(incident_id, threading.Lock())
+    with lock, fasteners.InterProcessLock(wiring.settings.state / f"undo-{incident_id}.lock"):
+        yield
+
+
+def _note(wiring: Wiring, incident_id: str, text: str, by: str) -> None:
+    wiring.records.append_next(incident_id, kind=EventKind.NOTE, body=body_of(EventKind.NOTE, text=text, by=by))
 
 
 def _ran(incident: Incident, step: Step) -> bool:
@@ -62,9 +94,22 @@ def _take_back(wiring: Wiring, incident: Incident, step: Step) -> Undone:
         return Undone(step.id, taken_back=False, reason=str(error))
     except KeyquellError as error:
         return Undone(step.id, taken_back=False, reason=str(error), failed=True)
-    body = body_of(EventKind.STEP_UNDONE, step=step.id, receipt=receipt)
-    wiring.records.append_next(incident.id, kind=EventKind.STEP_UNDONE, body=body)
+    _write(wiring, incident.id, step, receipt)
     return Undone(step.id, taken_back=True)
+
+
+def _write(wiring: Wiring, incident_id: str, step: Step, receipt: Receipt) -> None:
+    """Once, also when somebody on another host takes the same step back at the same moment."""
+    body = body_of(EventKind.STEP_UNDONE, step=step.id, receipt=receipt)
+    while True:
+        incident = wiring.incident(incident_id)
+        if incident.steps[step.id].state == "undone":
+            return
+        try:
+            wiring.records.append(incident_id, kind=EventKind.STEP_UNDONE, body=body, expected_head=incident.head)
+        except Conflict:
+            continue
+        return
 
 
 def _worked_before(incident: Incident, step: Step) -> bool:

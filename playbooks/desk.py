@@ -95,6 +95,9 @@ class Desk(Protocol):
     def incidents(self, actor: Actor) -> list[Card]:
         """The cards of all open incidents, oldest first."""
 
+    def incident_of(self, actor: Actor, surface_id: str) -> str | None:
+        """The id of the incident that a surface shows under this id (a channel's, say); None when there is none."""
+
     def card(self, actor: Actor, incident: str) -> Card:
         """The card of one incident."""
 
