@@ -160,7 +160,7 @@ class AwsEvents:
         identity, severity = shown(detail.get("id"), limit=100), detail.get("severity")
         if not identity:
             raise InvalidInput(f"the finding for {self._name} has no id")
-        level = float(severity) if isinstance(severity, int | float) else 0.0
+        level = float(severity) if isinstance(severity, int | float) and 0 <= severity <= 10 else 0.0
         return Signal(
             source=self._name,
             external_id=identity,
@@ -179,9 +179,8 @@ class AwsEvents:
         code = detail.get("eventTypeCode")
         if not isinstance(code, str) or code not in _EXPOSED or detail.get("statusCode") == "closed":
             return None
-        entities = detail.get("affectedEntities")
-        listed = [_access_key(_part({"": each}, "").get("entityValue")) for each in entities or ()]
-        keys = tuple(dict.fromkeys(filter(None, listed)))
+        values = [each.get("entityValue") for each in _list(detail.get("affectedEntities")) if isinstance(each, dict)]
+        keys = tuple(dict.fromkeys(filter(None, map(_access_key, values))))
         arn, page = shown(detail.get("eventArn"), limit=300), shown(detail.get("page"), limit=10)
         if not keys or not arn:
             raise InvalidInput(f"the notice for {self._name} names no access key or has no ARN")
@@ -202,6 +201,10 @@ class AwsEvents:
 def _part(value: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     part = value.get(name)
     return part if isinstance(part, dict) else {}
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _access_key(value: Any) -> str:

@@ -174,7 +174,8 @@ class PolledGitHub(GitHub):
     def poll(self, *, cursor: str) -> tuple[Sequence[Signal], str]:
         """Open alerts that changed since the cursor ("": all).
 
-        Nothing before ``poll_every_seconds`` have passed, unless the last answer's cursor was not kept.  Raises Refused, NotFound, Throttled or Unreachable.
+        Nothing before ``poll_every_seconds`` have passed, unless the last answer's cursor was not kept.
+        Raises Refused, NotFound, Throttled or Unreachable.
         """
         now = self._clock()
         if self._due is not None and now < self._due and self._given in (None, cursor):

@@ -1,6 +1,7 @@
 """GitHub's secret scanning partner programme: GitHub sends us tokens of our own making that it found in public.
 
-Each message is signed with ECDSA (P-256, SHA-256) over the raw body; ``meta/public_keys`` lists the public keys.  It holds live secrets, which are hashed at once.  Docs: "Secret scanning partner program".
+Each message is signed with ECDSA (P-256, SHA-256) over the raw body; ``meta/public_keys`` lists the public keys.  It
+holds live secrets, which are hashed at once.  Docs: "Secret scanning partner program".
 """
 
 from __future__ import annotations

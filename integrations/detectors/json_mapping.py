@@ -235,7 +235,7 @@ def _at(value: Any, path: str) -> Any:
         parts = path.split(".") if path else []
     for part in parts:
         if isinstance(value, list):
-            value = value[int(part)] if part.isascii() and part.isdigit() and int(part[:6]) < len(value) else None
+            value = value[int(part)] if re.fullmatch("[0-9]{1,6}", part) and int(part) < len(value) else None
         else:
             value = value.get(part) if isinstance(value, dict) else None
     return value
