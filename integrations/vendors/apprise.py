@@ -82,6 +82,8 @@ class Address:
         service.socket_read_timeout = _READ_SECONDS
         service.request_rate_per_sec = min(float(service.request_rate_per_sec), _PAUSE_SECONDS)
         service.redirects, service.retry = False, 0
+        # The plugin alone would put text into HTML mail as it is; Apprise around it escapes.
+        self._sender = apprise.Apprise(servers=service, asset=asset)
 
     def __repr__(self) -> str:
         return f"Address({self._label!r})"
@@ -104,7 +106,7 @@ class Address:
         """Send one message, in one try; errors are about ``subject`` and say only a code."""
         with _listening() as codes:
             try:
-                taken = self._service.notify(title=title, body=body, body_format=apprise.NotifyFormat.TEXT)
+                taken = self._sender.notify(title=title, body=body, body_format=apprise.NotifyFormat.TEXT)
             except Exception as error:  # noqa: BLE001  a plugin may raise anything, and its text may hold the URL
                 codes.append(type(error).__name__)
                 taken = False
