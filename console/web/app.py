@@ -24,7 +24,8 @@ _FOR_PEOPLE = ("/approve/", "/enrol/")
 def create_app(wiring: Wiring, desk: Desk, background: Background, *, chat: Any = None) -> FastAPI:
     """The ASGI app on an open wiring.
 
-    ``chat`` is the configured chat: its ``handler`` (a request to a response), when it has one, takes ``/slack/events``.
+    ``chat`` is the configured chat; its ``handler`` (from a request to a response), when it has one, takes
+    ``/slack/events``.
     """
     app = FastAPI(
         title="keyquell",

@@ -15,8 +15,8 @@ from console.web.addresses import client_address
 from console.web.consequences import final_steps, reversible_steps, still_missing
 from console.web.json_body import json_object
 from console.web.pages import page, told
-from console.web.plan_lines import plan_lines
-from console.web.refusals import GONE, refused
+from console.web.plan_lines import legend, plan_lines
+from console.web.refusals import GONE, gone, refused
 from console.web.threads import Threads
 from flows import step_up
 from flows.background import Background
@@ -24,7 +24,7 @@ from flows.wiring import Wiring
 from playbooks.desk import Actor, Desk
 from playbooks.errors import InvalidInput, KeyquellError, NotApproved
 
-_NO_LINK = "This link does not lead to a plan any more"
+_NO_LINK = "This link does not lead to a plan any more."
 _MOST_REASON = 1000
 
 Token = Annotated[str, Path(max_length=128)]
@@ -69,8 +69,8 @@ class _Approvals:
         try:
             asked = step_up.look(self._wiring, token)
         except KeyquellError as error:
-            return refused(error, title=_NO_LINK, status=GONE)
-        incident = asked.incident
+            return gone(error, _NO_LINK)
+        incident, lines = asked.incident, plan_lines(asked.plan_text)
         return page(
             "approve.html",
             asked=asked,
@@ -81,7 +81,8 @@ class _Approvals:
             denied=[(self._called(each.approver), each) for each in incident.denials],
             final=final_steps(incident),
             reversible=reversible_steps(incident),
-            lines=plan_lines(asked.plan_text),
+            lines=lines,
+            legend=legend(lines),
             canonical=asked.canonical.decode(),
             token=token,
         )
@@ -105,12 +106,12 @@ class _Approvals:
     def _deny(self, token: str, reason: str, address: str) -> HTMLResponse:
         title = "Nothing was denied"
         if not reason:
-            error = InvalidInput("a no needs a reason.", hint="Go back and say in a few words why.")
-            return refused(error, title=title)
+            reasonless = InvalidInput("a no needs a reason.", hint="Go back and say in a few words why.")
+            return refused(reasonless, title=title)
         try:
             asked = step_up.look(self._wiring, token)
-        except KeyquellError as gone:
-            return refused(gone, title=_NO_LINK, status=GONE)
+        except KeyquellError as error:
+            return gone(error, _NO_LINK)
         actor = Actor(account=asked.approver, via="web", address=address)
         try:
             self._desk.deny(actor, asked.incident.id, digest=asked.plan.digest, reason=reason)

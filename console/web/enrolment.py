@@ -9,7 +9,7 @@ from fastapi.responses import HTMLResponse
 
 from console.web.json_body import json_object
 from console.web.pages import page, told
-from console.web.refusals import GONE, refused
+from console.web.refusals import gone, refused
 from console.web.threads import Threads
 from flows import step_up
 from flows.wiring import Wiring
@@ -50,7 +50,7 @@ class _Enrolment:
         try:
             invited = step_up.invited(self._wiring, token)
         except KeyquellError as error:
-            return refused(error, title="This invitation is not good any more", status=GONE)
+            return gone(error, "This invitation is not good any more.")
         return page("enrol.html", invited=invited, token=token)
 
     def _enrol(self, token: str, credential: dict[str, object], label: str) -> HTMLResponse:

@@ -56,9 +56,9 @@ class Guard:
             else:
                 await self._app(scope, _bounded(receive), exchange.send)
         except Exception as error:  # noqa: BLE001 - logged by type and place; its text may hold a secret
-            _log.error("%s at %s", type(error).__name__, _place(error))  # noqa: TRY400 - no trace: it repeats values
+            _log.error("%s at %s", type(error).__name__, _place(error))
             if not exchange.status:
-                await _error(500, "Something broke here; nothing was changed by it.")(scope, receive, exchange.send)
+                await _error(500, "Something broke here; the log says where.")(scope, receive, exchange.send)
         finally:
             _access.info(
                 "%s %s %d %d ms", scope["method"], _route(scope), exchange.status, (time.monotonic() - began) * 1000

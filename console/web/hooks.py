@@ -19,7 +19,7 @@ from flows.pager_words import hear_pager
 from flows.reception import hear
 from flows.wiring import Wiring
 from playbooks.desk import Desk
-from playbooks.errors import InvalidInput, KeyquellError, NotApproved, Refused
+from playbooks.errors import InvalidInput, KeyquellError, NotApproved, NotFound, Refused, Unavailable
 
 Name = Annotated[str, Path(min_length=1, max_length=128, description="As in keyquell.yaml.")]
 
@@ -39,7 +39,7 @@ class Problem(BaseModel):
 _SENTENCES = {
     400: "The signed body is not what this sender's format says.",
     401: "The signature is not this sender's.",
-    404: "Nobody of this name is configured here.",
+    404: "Nobody of this name is listened to here.",
     413: "The request is larger than 1 MiB.",
     503: "It could not be written down; send it again.",
 }
@@ -101,13 +101,15 @@ class _Hooks:
 
     async def _answer(self, name: str, configured: tuple[Mapping[str, Any], ...], take: Callable[[], int]) -> Response:
         if name not in {str(each.get("name", each.get("type"))) for each in configured}:
-            return _problem(404)
+            return _problem(404)  # before an adapter of that name is looked for
         try:
             return JSONResponse({"incidents": await self._threads.run(take)}, status_code=202)
         except Refused:
             return _problem(401)
         except InvalidInput:
             return _problem(400)
+        except (NotFound, Unavailable):
+            return _problem(404)
         except NotApproved:
             # Refused and recorded.  A pager that is told so would send it again, and in the end stop sending at all.
             return JSONResponse({"incidents": 0}, status_code=202)

@@ -1,4 +1,4 @@
-"""Pages as HTML: Jinja templates with everything escaped, and nothing invisible in what people are asked to agree to."""
+"""Pages as HTML: Jinja templates with everything escaped, and nothing invisible in what people agree to."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 Tone = Literal["good", "bad", "calm"]
 
@@ -21,6 +22,15 @@ STATIC = _HERE / "static"
 def visible(text: object) -> str:
     """The text with control and direction characters written out, so that no name can disguise a line."""
     return "".join(_shown(each) for each in str(text))
+
+
+def prose(text: str) -> Markup:
+    """A sentence with its `commands` set as code."""
+    parts = visible(text).split("`")
+    marked = [
+        Markup("<code>{}</code>").format(each) if number % 2 else escape(each) for number, each in enumerate(parts)
+    ]
+    return Markup("").join(marked)
 
 
 def moment(at: datetime) -> str:
@@ -63,7 +73,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters.update(visible=visible, moment=moment)
+    made.filters.update(visible=visible, prose=prose, moment=moment)
     return made
 
 

@@ -10,6 +10,14 @@ from playbooks.errors import InvalidInput, KeyquellError, NotApproved
 GONE, FORBIDDEN = 410, 403
 
 
+def gone(error: KeyquellError, sentence: str) -> HTMLResponse:
+    """The page of a link that is good no more: why, as the heading; then the sentence, and what to do."""
+    if not isinstance(error, NotApproved):
+        return refused(error, title=sentence.rstrip("."))
+    why = error.message.partition(": ")[2].rstrip(".") or error.message.rstrip(".")
+    return told(why[:1].upper() + why[1:], sentence, next_step=error.hint, tone="bad", status=GONE)
+
+
 def refused(error: KeyquellError, *, title: str, status: int = FORBIDDEN) -> HTMLResponse:
     """The page for an error: ``status`` for what is not allowed, 400 for nonsense, 503 for what may pass by itself."""
     if isinstance(error, NotApproved):

@@ -49,7 +49,7 @@ class WebServer:
                 self.listening.clear()
 
     def _config(self) -> uvicorn.Config:
-        """No access log (paths hold tokens; the app has its own) and no belief in forwarded headers (so does the app)."""
+        """No access log (paths hold tokens) and no belief in forwarded headers: the app sees to both itself."""
         return uvicorn.Config(
             self._app,
             access_log=False,

@@ -150,7 +150,10 @@ def web_office(root: Path, **settings: Any) -> Iterator[WebOffice]:
 def served_office(root: Path, **web: Any) -> Iterator[WebOffice]:
     """An office whose page a browser can open at ``settings.web.url``."""
     port = _free_port()
-    with web_office(root, web={"port": port, "url": f"http://localhost:{port}", **web}) as office, _serving(office.app, port):
+    with (
+        web_office(root, web={"port": port, "url": f"http://localhost:{port}", **web}) as office,
+        _serving(office.app, port),
+    ):
         office.case()
         yield office
 
