@@ -11,7 +11,8 @@ from cyclopts import App, CycloptsError, Parameter
 from rich.console import Console
 from rich.markup import escape
 
-from console.commands import drills, estates, findings, incidents, messages, playbooks, records, service
+from console.commands import approvals, drills, estates, findings, incidents, messages, playbooks, records, service
+from console.commands.people import roster
 from console.output import ExitCode, error_data, people, print_json
 from playbooks.errors import BackendError, InvalidInput, KeyquellError, NotApproved
 
@@ -28,7 +29,9 @@ for command in (
     incidents.declare,
     findings.ingest,
     incidents.plan,
-    incidents.approve,
+    approvals.approve,
+    approvals.acknowledge,
+    approvals.who,
     incidents.run,
     incidents.status,
     incidents.undo,
@@ -40,7 +43,10 @@ for command in (
     app.command(command)
 app.command(estates.blast_radius, name="blast-radius")
 app.command(estates.inventory)
+app.command(approvals.break_glass, name="break-glass")
+app.command(approvals.review_glass, name="review-glass")
 app.command(messages.message)
+app.command(roster)
 app.command(playbooks.playbook)
 app.command(records.record)
 

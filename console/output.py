@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import getpass
+import os
+import pwd
 import sys
 from dataclasses import dataclass
 from enum import IntEnum
@@ -66,5 +68,13 @@ def people() -> Console:
 
 
 def whoami(given: str) -> str:
-    """The name to record: the one that was given, else the login name."""
+    """The name to record where there is no roster: the one that was given, else the login name."""
     return given or getpass.getuser()
+
+
+def login_name() -> str:
+    """The login by the operating system; the environment, which anybody may set, is not asked."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return f"uid-{os.getuid()}"

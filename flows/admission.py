@@ -12,6 +12,7 @@ from integrations.one_time_codes import OneTimeCodes
 from playbooks.desk import Actor
 from playbooks.errors import InvalidInput, NotApproved
 from playbooks.event_bodies import body_of
+from playbooks.gates import same_person
 from playbooks.record import INSTALLATION, EventKind
 from playbooks.roster import Person, Role, Roster, objection
 
@@ -85,6 +86,22 @@ def admit(wiring: Wiring, actor: Actor, act: Act, *, incident: str = "") -> Admi
         name = person.name if person else actor.account
         refuse(wiring, by=name, what=act.words, reason=why, via=actor.via, incident=incident)
     return Admitted(person.name, person)
+
+
+def at_terminal(wiring: Wiring, *, login: str, claimed: str = "") -> Actor:
+    """Who sits at the terminal, by the login alone; ``login`` is what the operating system says.
+
+    Raises NotApproved, recorded, when somebody claims to be another.
+    """
+    actor = Actor(account=login, via="cli")
+    try:
+        person = behind(wiring.roster, actor) if claimed and wiring.roster else None
+    except InvalidInput:
+        return actor
+    if claimed and not same_person(person.name if person else login, claimed):
+        hint = "Leave out --as: with a roster, the login says who you are."
+        refuse(wiring, by=login, what=f"act as {claimed[:40]}", reason="that is somebody else", via="cli", hint=hint)
+    return actor
 
 
 def behind(roster: Roster, actor: Actor) -> Person | None:

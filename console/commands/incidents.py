@@ -1,14 +1,15 @@
-"""Commands on incidents: declare, plan, approve, run, status, undo, close."""
+"""Commands on incidents: declare, plan, run, status, undo, close."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 from rich.text import Text
 
-from console.output import Common, ExitCode, show, whoami
+from console.output import Common, ExitCode, login_name, show, whoami
 from playbooks.errors import InvalidInput
 from playbooks.exposures import ExposureKind
 from playbooks.refs import parse_ref
@@ -16,7 +17,7 @@ from playbooks.refs import parse_ref
 if TYPE_CHECKING:
     from flows.undo import Undone
     from flows.wiring import Wiring
-    from playbooks.incident import Incident
+    from playbooks.desk import Actor, Desk
 
 Kind = Literal[
     "credential", "policy", "key-material", "data-key", "signing-key", "issuing-key", "algorithm", "availability"
@@ -42,6 +43,7 @@ def declare(
 ) -> int:
     """Open an incident, plan it, and run the pre-approved containment at once."""
     from console.views import plan_data
+    from flows.admission import Act, admit
     from flows.engine import contain_now
     from flows.intake import declare as open_incident
     from flows.intake import preview
@@ -60,9 +62,10 @@ def declare(
                 common, plan_data(plan), plan_diff(plan, facts), "", "Nothing was changed. Without --plan-only it runs."
             )
             return ExitCode.OK
-        incident_id = open_incident(wiring, [exposure], requested_by=whoami(by), severity=severity, playbook=playbook)
+        who = admit(wiring, sitting(wiring, by), Act.DECLARE)
+        incident_id = open_incident(wiring, [exposure], requested_by=who.name, severity=severity, playbook=playbook)
         incident = contain_now(wiring, incident_id)
-        _show(common, incident)
+        show_incident(common, wiring, incident_id)
         if incident.contained_at is not None:
             return ExitCode.OK
         return ExitCode.FAILED if incident.not_contained else ExitCode.WAITING
@@ -72,6 +75,7 @@ def plan(incident: Id, /, *, common: Common = Common()) -> int:
     """Show the plan of an incident as a diff; make it again when the facts changed and nothing ran yet."""
     from console.views import next_action, plan_data
     from flows.intake import replan
+    from flows.lookup import named
     from flows.wiring import Wiring
     from playbooks.plan_text import plan_diff
     from playbooks.refs import KeyRef
@@ -84,30 +88,6 @@ def plan(incident: Id, /, *, common: Common = Common()) -> int:
         return ExitCode.OK
 
 
-def approve(
-    incident: Id,
-    /,
-    *,
-    digest: Annotated[str, Parameter(help="Digest of the plan you looked at (the first 8 characters or more).")],
-    by: As = "",
-    deny: Annotated[bool, Parameter(help="Say no instead: stops every step that needs approval.", negative="")] = False,
-    reason: Annotated[str, Parameter(help="Why not, with --deny.")] = "",
-    common: Common = Common(),
-) -> int:
-    """Approve exactly the plan you saw; it counts for as long as the plan does not change."""
-    from flows import intake
-    from flows.wiring import Wiring
-
-    with Wiring.from_file(common.config) as wiring:
-        incident = named(wiring, incident)
-        if deny:
-            intake.deny(wiring, incident, approver=whoami(by), digest=digest, reason=reason or "no reason given")
-        else:
-            intake.approve(wiring, incident, approver=whoami(by), digest=digest)
-        _show(common, wiring.incident(incident))
-        return ExitCode.OK
-
-
 def run(
     incident: Id,
     /,
@@ -117,6 +97,7 @@ def run(
 ) -> int:
     """Go on with the response, until it is closed, blocked or waits for approval. May be killed and run again."""
     from console.views import incident_data, incident_view
+    from flows.lookup import named
     from flows.run import run_response
     from flows.settings import load_settings
     from flows.wiring import Wiring
@@ -139,11 +120,12 @@ def status(
     """Show one incident, or all that are open."""
     from console.views import incident_brief, incident_data, incident_view
     from flows.intake import open_incidents
+    from flows.lookup import named
     from flows.wiring import Wiring
 
     with Wiring.from_file(common.config) as wiring:
         if incident:
-            _show(common, wiring.incident(named(wiring, incident)))
+            show_incident(common, wiring, named(wiring, incident))
             return ExitCode.OK
         found = open_incidents(wiring)
         view = incident_view if len(found) == 1 else incident_brief
@@ -155,12 +137,15 @@ def status(
 def undo(incident: Id, /, *, by: As = "", common: Common = Common()) -> int:
     """Take back the reversible steps of a false alarm, the last first."""
     from console.views import next_action
+    from flows.admission import Act, admit
+    from flows.lookup import named
     from flows.undo import undo as take_back
     from flows.wiring import Wiring
 
     with Wiring.from_file(common.config) as wiring:
         incident = named(wiring, incident)
-        results = take_back(wiring, incident, by=whoami(by))
+        who = admit(wiring, sitting(wiring, by), Act.UNDO, incident=incident)
+        results = take_back(wiring, incident, by=who.name)
         following = next_action(wiring.incident(incident))
     lines = [_undone_line(each) for each in results] or ["Nothing is left to take back."]
     data = [{"step": each.step, "taken_back": each.taken_back, "reason": each.reason} for each in results]
@@ -177,50 +162,54 @@ def close(
     common: Common = Common(),
 ) -> int:
     """End a case; refused when the record contradicts the outcome."""
-    from flows import intake
     from flows.wiring import Wiring
 
     with Wiring.from_file(common.config) as wiring:
-        incident = named(wiring, incident)
-        before = wiring.incident(incident).closed
-        if before is not None and before.outcome != outcome:
-            raise InvalidInput(
-                f"{incident} was closed as {before.outcome} by {before.by} and stays so.",
-                hint="Declare it anew if it burns again.",
-            )
-        intake.close(wiring, incident, by=whoami(by), outcome=outcome)
-        _show(common, wiring.incident(incident))
+        desk, actor = at_desk(wiring, by)
+        desk.stand_down(actor, incident, outcome=outcome)
+        show_incident(common, wiring, incident)
         return ExitCode.OK
 
 
-def _show(common: Common, incident: Incident) -> None:
-    from console.views import incident_data, incident_view
+def sitting(wiring: Wiring, by: str) -> Actor:
+    """Who sits at the terminal: with a roster by the login alone, else by the name that was given."""
+    from flows.admission import at_terminal
+    from playbooks.desk import Actor
 
-    show(common, incident_data(incident), incident_view(incident))
+    if wiring.settings.roster is None:
+        return Actor(account=whoami(by), via="cli")
+    return at_terminal(wiring, login=login_name(), claimed=by)
+
+
+def at_desk(wiring: Wiring, by: str) -> tuple[Desk, Actor]:
+    """The desk, and who sits before it."""
+    from flows.background import Background
+    from flows.desk import ResponseDesk
+
+    return ResponseDesk(wiring, Background(wiring)), sitting(wiring, by)
+
+
+def show_incident(common: Common, wiring: Wiring, word: str, *, more: Mapping[str, Any] | None = None) -> None:
+    """Show one incident as it stands; with a roster, also what counts, and what a person has to look at."""
+    from console.views import incident_data, incident_view
+    from flows.lookup import named
+    from playbooks.card_of import card_of
+    from playbooks.estate import Estate
+
+    incident = wiring.incident(named(wiring, word))
+    data, lines = incident_data(incident), [incident_view(incident)]
+    if wiring.settings.roster is not None:
+        card = card_of(incident, estate=Estate(), authority=wiring.authority(), now=wiring.clock())
+        data |= {"approvals": card.approvals, "warnings": list(card.warnings)}
+        lines += [Text.assemble(("Approvals: ", "bold"), card.approvals)] if card.approvals else []
+        lines += [Text.assemble(("! ", "bold yellow"), each) for each in card.warnings]
+    show(common, data | dict(more or {}), *lines)
 
 
 def _undone_line(undone: Undone) -> str:
     if undone.taken_back:
         return f"↶ {undone.step} was taken back."
     return f"{'✘' if undone.failed else '–'} {undone.step} stays: {undone.reason.rstrip('.')}."
-
-
-def named(wiring: Wiring, word: str) -> str:
-    """The id behind an id or a code name.  Raises InvalidInput with the nearest ones when there is none."""
-    from difflib import get_close_matches
-
-    known = wiring.records.incidents()
-    if word in known:
-        return word
-    by_name = {each: wiring.incident(each).codename for each in known}
-    found = [each for each, codename in by_name.items() if codename == word.lower() or each == word.upper()]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise InvalidInput(f"{word} names several incidents: {', '.join(found)}.", hint="Give the id.")
-    near = get_close_matches(word, [*known, *by_name.values()], n=1, cutoff=0.5)
-    hint = f"Did you mean {near[0]}?" if near else "`keyquell status` lists the open ones."
-    raise InvalidInput(f"there is no incident {word!r}.", hint=hint)
 
 
 def _in_estate(wiring: Wiring, target: str) -> None:

@@ -7,7 +7,6 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from console.commands.incidents import named
 from console.output import Common, ExitCode, show
 
 record = App(name="record", help="The hash-chained record of an incident.")
@@ -22,6 +21,7 @@ def verify(
     common: Common = Common(),
 ) -> int:
     """Check every link of a record; exit code 1 when anything was altered, dropped or swapped."""
+    from flows.lookup import named
     from flows.wiring import Wiring
     from integrations.records.export import read_export, verify_export
     from playbooks.errors import RecordError
@@ -53,6 +53,7 @@ def export(
     common: Common = Common(),
 ) -> int:
     """Write an incident's record to one file that can be verified offline."""
+    from flows.lookup import named
     from flows.wiring import Wiring
     from integrations.records.export import export as write
 
@@ -72,6 +73,7 @@ def report(
 ) -> int:
     """Write the report of an incident as one self-contained HTML page."""
     from console.report import write_report
+    from flows.lookup import named
     from flows.wiring import Wiring
 
     with Wiring.from_file(common.config) as wiring:
