@@ -2,82 +2,29 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
-from pydantic import JsonValue
+from written_case import CREDENTIAL, ID
+from written_case import Case as WrittenCase
 
 from console.views import incident_brief, incident_data, incident_view, next_action
-from playbooks.estate import Estate
-from playbooks.event_bodies import body_of
-from playbooks.exposures import Exposure, ExposureKind
-from playbooks.incident import Incident
+from playbooks.authority import Authority
 from playbooks.milestones import RETIREMENT_BLOCKED
-from playbooks.planner import make_plan
-from playbooks.plans import Action, Phase, Plan
-from playbooks.playbook import catalog, choose
-from playbooks.record import GENESIS, Event, EventKind
+from playbooks.plans import Action, Phase
+from playbooks.record import EventKind
+from playbooks.roster import Roster
 
-START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
-KEY, CREDENTIAL = "aws-kms:cloud/k1", "aws-iam:cloud/svc-app/AKIAEXAMPLE1"
-ESTATE = Estate.model_validate({
-    "keys": [{"ref": KEY}],
-    "datasets": [{"ref": "files:docs/invoices", "key": KEY, "envelope": "esdk", "backup_retention_days": 30}],
-    "credentials": [{"ref": CREDENTIAL, "consumer": "app", "may_use": [KEY], "secret": "file:/run/old"}],
-    "consumers": [{"name": "app", "channel": "services", "uses": [KEY], "credential_file": "file:/srv/app"}],
-})  # fmt: skip
-EXPOSURE = Exposure(kind=ExposureKind.CREDENTIAL, target=CREDENTIAL, confidence=1.0)
 BLOCKED = (
     "the old key must stay: backups of files:docs/invoices may need it until 2026-04-01. "
     "Move what is left and take the census again, or wait for the backups to age out."
 )
 
 
-class Case:
-    """A record written event by event, and the incident that it tells."""
+class Case(WrittenCase):
+    """The record of an exercise, and its screen."""
 
     def __init__(self) -> None:
-        self.events: list[Event] = []
-        self.note(
-            EventKind.INCIDENT_OPENED, codename="calm-otter", severity="high", exercise=True, requested_by="alice",
-            playbook="kms-credential-leak",
-        )  # fmt: skip
-        self.note(EventKind.EXPOSURE_ADDED, exposure=EXPOSURE)
-        self.plan: Plan = make_plan(
-            incident_id="KQ-1", exposures=[EXPOSURE], estate=ESTATE, facts={}, playbook=choose(catalog(), [EXPOSURE])
-        )
-        self.note(EventKind.PLAN_MADE, plan=self.plan)
-
-    def note(self, kind: EventKind, **fields: object) -> None:
-        """Add one event, a second after the last."""
-        body: dict[str, JsonValue] = dict(body_of(kind, **fields))
-        number = len(self.events)
-        at = START + timedelta(seconds=number)
-        previous = self.events[-1].hash if self.events else GENESIS
-        event = Event.link(incident="KQ-1", seq=number, at=at, kind=kind, body=body, prev=previous)
-        self.events.append(event)
-
-    def run(self, step: str, outcome: str = "proven") -> None:
-        """One step begins and ends."""
-        self.note(EventKind.STEP_STARTED, step=step, attempt=1, owner="host/1/1.0")
-        self.note(EventKind.STEP_FINISHED, step=step, outcome=outcome)
-
-    def fail(self, step: str, error: str, *, code: str = "", retryable: bool = False) -> None:
-        """One step begins and fails."""
-        self.note(EventKind.STEP_STARTED, step=step, attempt=1, owner="host/1/1.0")
-        self.note(EventKind.STEP_FAILED, step=step, error=error, code=code, retryable=retryable)
-
-    def steps(self, phase: Phase) -> list[str]:
-        """The steps of a phase that can be made."""
-        return [step.id for step in self.plan.in_phase(phase) if not step.unavailable]
-
-    def named(self, action: Action) -> str:
-        """The first step of an action."""
-        return next(step.id for step in self.plan.steps if step.action is action)
-
-    @property
-    def incident(self) -> Incident:
-        """What the events tell."""
-        return Incident.of(self.events)
+        super().__init__(exercise=True)
 
     @property
     def screen(self) -> str:
@@ -88,10 +35,10 @@ class Case:
 def test_before_anything_ran_it_burns_and_the_command_that_goes_on_is_named() -> None:
     """Verdict, exercise mark and exposure stand above the fold; the last line is what to do."""
     lines = Case().screen.splitlines()
-    assert lines[0] == "calm-otter  KQ-1   EXERCISE "
+    assert lines[0] == f"calm-otter  {ID}   EXERCISE "
     assert lines[1] == "burning: not contained yet"
     assert CREDENTIAL in lines[2]
-    assert lines[-1] == "Next: `keyquell run KQ-1` goes on."
+    assert lines[-1] == f"Next: `keyquell run {ID}` goes on."
 
 
 def test_a_contained_case_lists_what_holds_and_folds_what_is_to_come() -> None:
@@ -114,7 +61,7 @@ def test_a_running_step_is_shown_while_it_runs() -> None:
     case.note(EventKind.STEP_STARTED, step=first, attempt=1, owner="host/1/1.0")
     assert "… cut credential" in case.screen
     assert next_action(case.incident) == (
-        f"wait, {first} is running; if its process has died, `keyquell run KQ-1` goes on."
+        f"wait, {first} is running; if its process has died, `keyquell run {ID}` goes on."
     )
 
 
@@ -145,7 +92,7 @@ def test_a_failure_is_told_with_its_reason_and_whether_trying_again_helps() -> N
     assert next_action(case.incident).startswith(f"{first} did not succeed: access denied. Put that right by hand")
     again = Case()
     again.fail(first, "no answer.", retryable=True)
-    assert next_action(again.incident) == f"{first} failed (no answer); `keyquell run KQ-1` tries again."
+    assert next_action(again.incident) == f"{first} failed (no answer); `keyquell run {ID}` tries again."
 
 
 def test_what_was_taken_back_is_never_called_contained() -> None:
@@ -170,3 +117,33 @@ def test_square_brackets_in_what_a_backend_says_are_shown_as_they_are() -> None:
     case = Case()
     case.fail(case.steps(Phase.CONTAIN)[0], "[red]AccessDenied[/red] for [two people].")
     assert "[red]AccessDenied[/red] for [two people]" in case.screen
+
+
+def test_who_took_the_case_and_what_is_easily_overlooked_is_on_the_screen() -> None:
+    """Acknowledgement, a broken glass, refused attempts and unread drafts; the same for programs."""
+    case = Case()
+    case.note(EventKind.ACKNOWLEDGED, by="bob", via="pagerduty")
+    case.note(EventKind.GLASS_BROKEN, by="carol", digest=case.plan.digest, reason="nobody has a passkey here")
+    case.note(EventKind.ATTEMPT_REFUSED, by="mallory", what="approve", reason="no role", via="slack")
+    case.note(EventKind.MESSAGE_DRAFTED, id="m1", audience="customers", need_to_know="outside", subject="s", body="b")
+    for words in (
+        "Taken by bob at",
+        "! carol broke the glass (nobody has a passkey here); nobody has reviewed it.",
+        "! 1 attempt refused, the last by mallory to approve.",
+        "! 1 message to read before sending: customers.",
+    ):
+        assert words in case.screen
+    people = incident_data(case.incident)["people"]
+    assert (people["acknowledged"]["by"], people["drafts"], people["refused"][0]["by"]) == ("bob", ["m1"], "mallory")
+
+
+def test_an_approval_that_does_not_count_is_named_with_the_reason() -> None:
+    """By the roster as it is now: a click is no passkey."""
+    case = Case()
+    roster = Roster.model_validate({"people": [{"name": "bob", "roles": ["approve", "retire"]}]})
+    authority = Authority(roster, datetime(2026, 3, 2, 10, tzinfo=UTC))
+    case.note(EventKind.APPROVAL_GIVEN, approver="bob", digest=case.plan.digest, method="slack")
+    screen = incident_view(case.incident, authority).plain
+    assert "Agreed: bob (a click in Slack)." in screen
+    assert "Does not count: bob agreed without a passkey." in screen
+    assert "needs two people" in screen
