@@ -137,8 +137,8 @@ class PagerDuty:
     def words(self, *, headers: Mapping[str, str], body: bytes) -> Sequence[PagerWord]:
         """What the signed webhook says about an incident of ours; nothing for other incidents and other news.
 
-        Raises Refused and InvalidInput, and what the REST API answers when it must be asked whose incident it is
-        (PagerDuty delivers a webhook again that was answered with 5xx).
+        Raises Refused and InvalidInput, and Unreachable or Throttled when the REST API must be asked whose incident it
+        is and does not say (PagerDuty delivers a webhook again that was answered with 5xx).
         """
         event = open_webhook(
             headers=headers, body=body, secrets=self._options.webhook_secrets, subject=f"pagers.{self._name}"
@@ -241,9 +241,19 @@ class PagerDuty:
             known = self._known.get(theirs)
         if known is not None or not self._clients.has_rest:
             return known or ""
-        keys = [found[1] for key in self._rest.keys(theirs) if (found := _OURS.fullmatch(key))]
+        keys = [found[1] for key in self._keys(theirs) if (found := _OURS.fullmatch(key))]
         self._remember(theirs, keys[0] if keys else "")
         return keys[0] if keys else ""
+
+    def _keys(self, theirs: str) -> list[str]:
+        """Ask for the incident's keys; a refused token is not a refused signature, so it is Unreachable here."""
+        try:
+            return self._rest.keys(theirs)
+        except BackendError as error:
+            if error.retryable:
+                raise
+            message = f"whose incident {theirs} is could not be asked: {error.message}"
+            raise Unreachable(message, subject=theirs, code=error.code, hint=error.hint) from error
 
     def _remember(self, theirs: str, ours: str) -> None:
         with self._lock:

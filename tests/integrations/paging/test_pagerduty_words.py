@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from fakes.pagerduty_account import Incident
-from fakes.pagerduty_server import FakePagerDuty, Webhook
+from fakes.pagerduty_server import FakePagerDuty, Fault, Webhook
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from paging_cases import INCIDENT, case
@@ -137,11 +137,14 @@ def test_incidents_of_others_are_left_out(fake: FakePagerDuty, options: Options)
     assert heard(pager, fake.click(unknown, "acknowledge")) == []
 
 
-def test_an_incident_that_cannot_be_asked_for_now_is_no_lost_word(fake: FakePagerDuty, options: Options) -> None:
-    """The error lets the delivery be answered with 5xx, and PagerDuty delivers again."""
+@pytest.mark.parametrize("fault", ["down", "broken", "forbidden", "nonsense"])
+def test_an_incident_that_cannot_be_asked_for_now_is_no_lost_word(
+    fake: FakePagerDuty, options: Options, fault: Fault
+) -> None:
+    """The error lets the delivery be answered with 5xx, and PagerDuty delivers again; it is no wrong signature."""
     opened(options).page(case(), level=0, person=None)
     pager, webhook = opened(options), fake.click(fake.account.incidents[0], "acknowledge")
-    fake.fault = "down"
+    fake.fault = fault
     with pytest.raises(Unreachable):
         heard(pager, webhook)
     fake.fault = ""
