@@ -12,11 +12,11 @@ from playbooks.record import Event, EventKind
 from playbooks.surfaces import HearsPager, PagerWord
 
 _DONE = {
-    "resolved": "was resolved in the pager, which does not close it here",
-    "reopened": "was reopened in the pager",
-    "escalated": "was escalated in the pager",
-    "noted": "was given a note in the pager",
-    "acknowledged": "was acknowledged in the pager, which was refused here",
+    "resolved": "resolved it in the pager, which does not close the case here",
+    "reopened": "reopened it in the pager",
+    "escalated": "escalated it in the pager",
+    "noted": "wrote a note in the pager",
+    "acknowledged": "acknowledged it in the pager, which does not count here",
 }
 
 
@@ -56,7 +56,7 @@ def _note(wiring: Wiring, name: str, word: PagerWord) -> bool:
         events = wiring.records.events(word.incident)
         if _heard(events, word):
             return False
-        text = f"The case {_DONE[word.act]}{f' by {word.user}' if word.user else ''}. {_mark(word)}"
+        text = f"{word.user or 'A machine'} {_DONE[word.act]}. {_mark(word)}"
         body = body_of(EventKind.NOTE, text=text, by=f"pager:{name}")
         try:
             wiring.records.append(word.incident, kind=EventKind.NOTE, body=body, expected_head=events[-1].hash)

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from flows.outbox import deliver_pending, queue
+from flows.outbox import EXERCISE_STAYS, NO_CHANNEL, deliver_pending, pending, queue
 from integrations.messengers.file import Folder
 from integrations.records.sql import SqlRecords
-from playbooks.errors import Unreachable
+from playbooks.errors import InvalidInput, Unavailable, Unreachable
 from playbooks.event_bodies import body_of
 from playbooks.incident import Incident
 from playbooks.ports import Message
@@ -158,3 +158,73 @@ def test_two_processes_delivering_at_once_agree(records: SqlRecords) -> None:
         thread.join()
     assert set(channel.ids) == {f"m{each}" for each in range(5)}
     assert all(each.delivered == ("c",) for each in read(records).messages.values())
+
+
+def test_a_fall_back_gets_only_what_the_ordinary_channels_fail_to_take(records: SqlRecords) -> None:
+    """And the ordinary channel still gets it when it is back, in order."""
+    put(records, "m1", "m2")
+    down, spare = Recorder("m1"), Recorder()
+    channels = {"spare": spare, "down": down}
+    deliver_pending(records, ID, channels, fallbacks={"spare"})
+    assert (down.ids, spare.ids) == ([], ["m1", "m2"])
+    down.refused.clear()
+    put(records, "m3")
+    deliver_pending(records, ID, channels, fallbacks={"spare"})
+    assert (down.ids, spare.ids) == (["m1", "m2", "m3"], ["m1", "m2"])
+    assert pending(read(records), channels, {"spare"}) == []
+
+
+def test_a_fall_back_alone_is_an_ordinary_channel(records: SqlRecords) -> None:
+    """There is nothing that could fail before it."""
+    put(records, "m1")
+    spare = Recorder()
+    deliver_pending(records, ID, {"spare": spare}, fallbacks={"spare"})
+    assert spare.ids == ["m1"]
+
+
+def test_what_leaves_the_company_must_have_been_read(records: SqlRecords) -> None:
+    """Queueing is refused; one that came into the record otherwise is not handed out."""
+    message = Message("m1", "customers", "s", "b", exercise=False, need_to_know="outside")
+    with pytest.raises(InvalidInput, match="somebody must read it first"):
+        queue(records, ID, message)
+    body = body_of(
+        EventKind.MESSAGE_QUEUED, id="m1", audience="customers", subject="s", body="b", need_to_know="outside"
+    )
+    records.append_next(ID, kind=EventKind.MESSAGE_QUEUED, body=body)
+    channel = Recorder()
+    deliver_pending(records, ID, {"c": channel})
+    assert channel.ids == []
+
+
+def test_an_exercise_never_leaves_the_company(records: SqlRecords) -> None:
+    """Although it was released: no channel sees it, the record says why, once, and others go out."""
+    queue(records, ID, Message("m1", "customers", "s", "b", exercise=True, need_to_know="outside"), reviewed_by="bob")
+    put(records, "m2")
+    channel = Recorder()
+    for _ in range(3):
+        deliver_pending(records, ID, {"c": channel})
+    assert channel.ids == ["m2"]
+    failed = [event.body for event in records.events(ID) if event.kind is EventKind.MESSAGE_FAILED]
+    assert failed == [{"id": "m1", "channel": NO_CHANNEL, "error": EXERCISE_STAYS}]
+
+
+def test_a_draft_is_not_delivered_before_somebody_released_it(records: SqlRecords) -> None:
+    """It is no message yet."""
+    body = body_of(
+        EventKind.MESSAGE_DRAFTED, id="m1", audience="customers", need_to_know="outside", subject="s", body="b"
+    )
+    records.append_next(ID, kind=EventKind.MESSAGE_DRAFTED, body=body)
+    channel = Recorder()
+    deliver_pending(records, ID, {"c": channel})
+    assert channel.ids == []
+    assert pending(read(records), ["c"]) == []
+
+
+def test_a_channel_that_does_not_carry_a_message_holds_up_no_other_and_is_recorded_once(records: SqlRecords) -> None:
+    """The fall-back carries it instead."""
+    put(records, "m1", "m2")
+    narrow, spare = Recorder("m1", error=Unavailable("mail does not carry messages to security.")), Recorder()
+    for _ in range(3):
+        deliver_pending(records, ID, {"narrow": narrow, "spare": spare}, fallbacks={"spare"})
+    assert (narrow.ids, spare.ids) == (["m2"], ["m1"])
+    assert read(records).messages["m1"].failures == {"narrow": 1}
