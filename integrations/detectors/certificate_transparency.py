@@ -2,6 +2,7 @@
 
 Reads entries as JSON (one, a list, or one a line) with the names that Cert Spotter, crt.sh and other monitors use, or
 PEM certificates.  An entry needs a serial or a SHA-256; its names, its issuer and the hash of its public key decide.
+Where the monitor does not say the hash (crt.sh), the issuer alone does.
 """
 
 from __future__ import annotations
