@@ -24,7 +24,7 @@ from flows.wiring import Wiring
 from playbooks.desk import Actor, Desk
 from playbooks.errors import InvalidInput, KeyquellError, NotApproved
 
-_NO_LINK = "This link does not lead to a plan any more."
+_NO_LINK = "It does not lead to a plan any more. What was approved with it stays approved."
 _MOST_REASON = 1000
 
 Token = Annotated[str, Path(max_length=128)]

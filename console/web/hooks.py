@@ -6,7 +6,7 @@ is answered with 503, so that the sender sends it again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request
@@ -70,8 +70,15 @@ def router(wiring: Wiring, desk: Desk, background: Background, threads: Threads,
             openapi_extra=_BODY,
         )
     if handler := getattr(chat, "handler", None):
-        routes.add_route("/slack/events", handler, methods=["POST"])
+        routes.add_route("/slack/events", _events(handler), methods=["POST"])
     return routes
+
+
+def _events(handler: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+    async def events(request: Request) -> Response:
+        return await handler(request)
+
+    return events
 
 
 class _Hooks:

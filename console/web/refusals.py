@@ -13,7 +13,7 @@ GONE, FORBIDDEN = 410, 403
 def gone(error: KeyquellError, sentence: str) -> HTMLResponse:
     """The page of a link that is good no more: why, as the heading; then the sentence, and what to do."""
     if not isinstance(error, NotApproved):
-        return refused(error, title=sentence.rstrip("."))
+        return refused(error, title="This link cannot be looked up now")
     why = error.message.partition(": ")[2].rstrip(".") or error.message.rstrip(".")
     return told(why[:1].upper() + why[1:], sentence, next_step=error.hint, tone="bad", status=GONE)
 

@@ -56,10 +56,6 @@ class Browser:
         finally:
             self.driver.remove_virtual_authenticator()
 
-    def lend(self, device_of: str, to: str) -> None:
-        """Put one person's passkeys on another's device."""
-        self._devices[to] = self._devices[device_of]
-
     def open(self, url: str) -> None:
         """Go to a page."""
         self.driver.get(url)
