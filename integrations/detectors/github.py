@@ -30,7 +30,7 @@ from playbooks.ports import Clock
 
 _log = logging.getLogger(__name__)
 _EVENT = "secret_scanning_alert"
-_REPOSITORY = re.compile(r"[A-Za-z0-9_.-]{1,100}/[A-Za-z0-9_.-]{1,100}")
+_REPOSITORY = re.compile(r"[A-Za-z0-9_-]{1,100}/[A-Za-z0-9_.-]{0,99}[A-Za-z0-9_-]")
 _CONFIDENCE = {"active": 0.95, "inactive": 0.3}
 _UNKNOWN_VALIDITY = 0.8
 _OVERLAP = timedelta(seconds=60)
