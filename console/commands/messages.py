@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
-from console.output import Common, ExitCode, show, whoami
+from console.commands.incidents import at_desk
+from console.output import Common, ExitCode, show
 from playbooks.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -124,14 +125,8 @@ def _review(
     wiring: Wiring, incident_id: str, message_id: str, *, by: str, release: bool, edited: dict[str, str]
 ) -> None:
     """Through the desk, which asks the roster whether this person may."""
-    from flows.background import Background
-    from flows.desk import ResponseDesk
-    from playbooks.desk import Actor
-
-    desk = ResponseDesk(wiring, Background(wiring))
-    desk.review_message(
-        Actor(account=whoami(by), via="cli"), incident_id, message_id, release=release, edited=edited or None
-    )
+    desk, actor = at_desk(wiring, by)
+    desk.review_message(actor, incident_id, message_id, release=release, edited=edited or None)
 
 
 def _incident(wiring: Wiring, word: str) -> Incident:
