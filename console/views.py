@@ -65,7 +65,7 @@ def incident_data(incident: Incident, authority: Authority = EVERYBODY) -> dict[
         "contained_at": rfc3339(incident.contained_at) if incident.contained_at else None,
         "not_contained": list(incident.not_contained),
         "closed": incident.closed.outcome if incident.closed else None,
-        "people": _people_data(incident, authority),
+        **_people_data(incident, authority),
         "next": next_action(incident, authority),
         "record": {"events": incident.events, "head": incident.head},
     }

@@ -84,7 +84,7 @@ def plan(incident: Id, /, *, common: Common = Common()) -> int:
         made = replan(wiring, named(wiring, incident))
         now = wiring.incident(made.incident_id)
         facts = {KeyRef.parse(uri): fact for uri, fact in now.facts.items()}
-        show(common, plan_data(made), plan_diff(made, facts), "", f"Next: {next_action(now)}")
+        show(common, plan_data(made), plan_diff(made, facts), "", f"Next: {next_action(now, wiring.authority())}")
         return ExitCode.OK
 
 
@@ -106,8 +106,8 @@ def run(
     with Wiring.open(settings) as wiring:
         incident = named(wiring, incident)
         ended = run_response(settings.source, incident, wait_for_approval_seconds=wait)
-        now = wiring.incident(incident)
-        show(common, {**incident_data(now), "ended": ended}, incident_view(now))
+        now, authority = wiring.incident(incident), wiring.authority()
+        show(common, {**incident_data(now, authority), "ended": ended}, incident_view(now, authority))
     return {"closed": ExitCode.OK, "waiting": ExitCode.WAITING}.get(ended, ExitCode.FAILED)
 
 
@@ -129,8 +129,9 @@ def status(
             return ExitCode.OK
         found = open_incidents(wiring)
         view = incident_view if len(found) == 1 else incident_brief
-        views = [view(each) for each in found] or [Text("Nothing is burning: no open incident.")]
-        show(common, {"open": [incident_data(each) for each in found]}, *views)
+        authority = wiring.authority()
+        views = [view(each, authority) for each in found] or [Text("Nothing is burning: no open incident.")]
+        show(common, {"open": [incident_data(each, authority) for each in found]}, *views)
         return ExitCode.OK
 
 
@@ -146,7 +147,7 @@ def undo(incident: Id, /, *, by: As = "", common: Common = Common()) -> int:
         incident = named(wiring, incident)
         who = admit(wiring, sitting(wiring, by), Act.UNDO, incident=incident)
         results = take_back(wiring, incident, by=who.name)
-        following = next_action(wiring.incident(incident))
+        following = next_action(wiring.incident(incident), wiring.authority())
     lines = [_undone_line(each) for each in results] or ["Nothing is left to take back."]
     data = [{"step": each.step, "taken_back": each.taken_back, "reason": each.reason} for each in results]
     show(common, {"incident": incident, "steps": data, "next": following}, *lines, f"Next: {following}")
@@ -190,20 +191,12 @@ def at_desk(wiring: Wiring, by: str) -> tuple[Desk, Actor]:
 
 
 def show_incident(common: Common, wiring: Wiring, word: str, *, more: Mapping[str, Any] | None = None) -> None:
-    """Show one incident as it stands; with a roster, also what counts, and what a person has to look at."""
+    """Show one incident as it stands, by the roster as it is now."""
     from console.views import incident_data, incident_view
     from flows.lookup import named
-    from playbooks.card_of import card_of
-    from playbooks.estate import Estate
 
-    incident = wiring.incident(named(wiring, word))
-    data, lines = incident_data(incident), [incident_view(incident)]
-    if wiring.settings.roster is not None:
-        card = card_of(incident, estate=Estate(), authority=wiring.authority(), now=wiring.clock())
-        data |= {"approvals": card.approvals, "warnings": list(card.warnings)}
-        lines += [Text.assemble(("Approvals: ", "bold"), card.approvals)] if card.approvals else []
-        lines += [Text.assemble(("! ", "bold yellow"), each) for each in card.warnings]
-    show(common, data | dict(more or {}), *lines)
+    incident, authority = wiring.incident(named(wiring, word)), wiring.authority()
+    show(common, incident_data(incident, authority) | dict(more or {}), incident_view(incident, authority))
 
 
 def _undone_line(undone: Undone) -> str:

@@ -133,7 +133,7 @@ def test_who_took_the_case_and_what_is_easily_overlooked_is_on_the_screen() -> N
         "! 1 message to read before sending: customers.",
     ):
         assert words in case.screen
-    people = incident_data(case.incident)["people"]
+    people = incident_data(case.incident)
     assert (people["acknowledged"]["by"], people["drafts"], people["refused"][0]["by"]) == ("bob", ["m1"], "mallory")
 
 
