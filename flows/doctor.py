@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from flows.passkey_register import read_register
 from flows.prefect_server import default_home
@@ -22,6 +21,10 @@ from playbooks.refs import CertificateRef, DatasetRef, KeyRef
 from playbooks.roster import Role
 
 _APPROVERS = 2
+_MISSED = {
+    "detectors": "None: nothing is detected by itself; incidents must be declared.",
+    "messengers": "None: nobody is told but those who look; messages stay in the record.",
+}
 _NEEDED_BYTES = 500 * 1024 * 1024
 _SOFTHSM = (Path("/usr/lib/softhsm/libsofthsm2.so"), Path("/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so"))
 
@@ -98,15 +101,12 @@ def _looks(wiring: Wiring, estate: Estate) -> Iterator[tuple[str, Callable[[], s
             yield f"consumer {consumer.name}", partial(_consumer, wiring, consumer.name)
     yield "roster", partial(_roster, wiring)
     yield "web page", partial(_web, wiring)
-    for what, entries in (("detector", wiring.settings.detectors), ("messenger", wiring.settings.messengers)):
-        if not entries:
-            yield f"{what}s", partial(_none_of, what)
-        for entry in entries:
-            yield f"{what} {entry.get('name', entry.get('type'))}", partial(_part, wiring, what, entry)
-    for entry in wiring.settings.pagers:
-        yield f"pager {entry.get('name', entry.get('type'))}", partial(_part, wiring, "pager", entry)
-    if wiring.settings.slack:
-        yield "Slack", partial(_part, wiring, "surface", {"name": "slack"})
+    for room in ("detectors", "messengers", "pagers", "surfaces"):
+        found = wiring.parts(room)
+        if not found and room in _MISSED:
+            yield room, partial(str, _MISSED[room])
+        for name, opened in found.items():
+            yield f"{room.removesuffix('s')} {name}", partial(_part, opened)
 
 
 def _key(wiring: Wiring, key: KeyRef) -> str:
@@ -169,22 +169,9 @@ def _web(wiring: Wiring) -> str:
     return f"{web.url}, bound to {web.address}:{web.port}"
 
 
-def _none_of(what: str) -> str:
-    if what == "detector":
-        return "None: nothing is detected by itself; incidents must be declared."
-    return "None: nobody is told but those who look; messages stay in the record."
-
-
-def _part(wiring: Wiring, what: str, entry: Mapping[str, Any]) -> str:
+def _part(opened: Callable[[], object]) -> str:
     """Open one ear or mouth, and let it look for itself where it can."""
-    name = str(entry.get("name", entry.get("type")))
-    rooms: dict[str, Callable[[], Mapping[str, object]]] = {
-        "detector": wiring.detectors,
-        "messenger": wiring.messengers,
-        "pager": wiring.pagers,
-        "surface": wiring.surfaces,
-    }
-    found = rooms[what]()[name]
+    found = opened()
     return found.check() if isinstance(found, Checks) else "configured"
 
 

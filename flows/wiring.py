@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -24,7 +24,7 @@ from playbooks.heartbeat import FIELD as EXPECT_EVERY
 from playbooks.heartbeat import expected_every
 from playbooks.incident import Incident
 from playbooks.playbook import Playbook, catalog
-from playbooks.ports import Clock, Delivers, Detects
+from playbooks.ports import Clock, Delivers
 from playbooks.refs import CertificateRef, CredentialRef, DatasetRef, KeyRef
 from playbooks.roster import Roster
 from playbooks.surfaces import Pages, Shows
@@ -32,6 +32,15 @@ from playbooks.yaml_lines import Document, load_yaml
 
 _REMEMBERED = 256
 """Incidents that are kept as last read: a response asks for its own about twenty times before it is contained."""
+
+
+_OURS = (EXPECT_EVERY, "fallback")
+"""Options of any entry that are for us and not for its adapter."""
+
+
+def name_of(entry: Mapping[str, Any]) -> str:
+    """The name of an entry of the settings: its own, else its type."""
+    return str(entry.get("name", entry.get("type")))
 
 
 def system_clock() -> datetime:
@@ -139,37 +148,39 @@ class Wiring:
         """The signed artifacts of a signer, through the same channel."""
         return self._channel("artifacts", consumer)
 
-    def detectors(self) -> dict[str, Detects]:
-        """The configured detectors by name."""
-        return {str(each.get("name", each.get("type"))): self._detector(each) for each in self.settings.detectors}
+    def parts(self, room: str) -> dict[str, Callable[[], Any]]:
+        """What the settings list in ``detectors``, ``messengers``, ``pagers`` or ``surfaces``, by name.
+
+        Each is opened when it is called, so that a faulty entry spoils only itself.
+        """
+        listed: dict[str, tuple[Mapping[str, Any], ...]] = {
+            "detectors": self.settings.detectors,
+            "messengers": self.settings.messengers,
+            "pagers": self.settings.pagers,
+            "surfaces": ({**self.settings.slack, "type": "slack"},) if self.settings.slack else (),
+        }
+        return {name_of(each): partial(self._part, room, each) for each in listed[room]}
 
     def detector(self, name: str) -> Any:
         """The configured detector of this name: it polls, hears or reads.  Raises NotFound when there is none."""
-        for each in self.settings.detectors:
-            if name == str(each.get("name", each.get("type"))):
-                return self._detector(each)
-        known = ", ".join(str(each.get("name", each.get("type"))) for each in self.settings.detectors) or "none"
-        raise NotFound(f"no detector is called {name!r}.", subject=name, hint=f"Configured: {known}.")
+        found = self.parts("detectors")
+        if name not in found:
+            known = ", ".join(found) or "none"
+            raise NotFound(f"no detector is called {name!r}.", subject=name, hint=f"Configured: {known}.")
+        return found[name]()
 
     def messengers(self) -> dict[str, Delivers]:
         """The configured messengers by name."""
-        found: dict[str, Delivers] = {}
-        for each in self.settings.messengers:
-            name = str(each.get("name", each.get("type")))
-            options = {key: value for key, value in each.items() if key not in ("type", "name", "fallback")}
-            found[name] = self._open("messengers", str(each.get("type")), name, options)
-        return found
+        return {name: opened() for name, opened in self.parts("messengers").items()}
 
     def fallbacks(self) -> frozenset[str]:
         """Names of the messengers marked ``fallback: true``: they take only what the others fail to take."""
         marked = (each for each in self.settings.messengers if each.get("fallback") is True)
-        return frozenset(str(each.get("name", each.get("type"))) for each in marked)
+        return frozenset(map(name_of, marked))
 
     def surfaces(self) -> dict[str, Shows]:
         """The configured boards by name; the chat is one of them."""
-        if not self.settings.slack:
-            return {}
-        return {"slack": self._open("surfaces", "slack", "slack", self.settings.slack)}
+        return {name: opened() for name, opened in self.parts("surfaces").items()}
 
     def chat(self, desk: Desk) -> Any:
         """The configured chat's listener, which speaks to the desk; None when there is none."""
@@ -181,12 +192,7 @@ class Wiring:
 
     def pagers(self) -> dict[str, Pages]:
         """The configured pagers by name."""
-        found: dict[str, Pages] = {}
-        for each in self.settings.pagers:
-            name = str(each.get("name", each.get("type")))
-            options = {key: value for key, value in each.items() if key not in ("type", "name")}
-            found[name] = self._open("pagers", str(each.get("type")), name, options)
-        return found
+        return {name: opened() for name, opened in self.parts("pagers").items()}
 
     def close(self) -> None:
         """Close every adapter and the record."""
@@ -203,14 +209,13 @@ class Wiring:
     ) -> None:
         self.close()
 
-    def _detector(self, each: Mapping[str, Any]) -> Detects:
-        kind, name = str(each.get("type")), str(each.get("name", each.get("type")))
-        expected_every(each)
-        options = {key: value for key, value in each.items() if key not in ("type", "name", EXPECT_EVERY)}
-        if "connection" in options:
+    def _part(self, room: str, entry: Mapping[str, Any]) -> Any:
+        """Open one entry with the options that are its adapter's own."""
+        expected_every(entry)
+        options = {key: value for key, value in entry.items() if key not in ("type", "name", *_OURS)}
+        if room == "detectors" and "connection" in options:
             options["connection"] = self._plain(str(options["connection"]))
-        detector: Detects = self._open("detectors", kind, name, options)
-        return detector
+        return self._open(room, str(entry.get("type")), name_of(entry), options)
 
     def _adapter(self, room: str, scheme: str, connection: str) -> Any:
         return self._open(room, scheme, connection, self._plain(connection))

@@ -57,14 +57,14 @@ def test_a_fault_in_the_estate_is_found_and_named(shop: Shop, wanted: str, inste
     wrong = found(findings, subject)
     assert not wrong.ok
     assert wrong.advice
-    assert found(findings, "messengers").ok
+    assert found(findings, "messenger file").ok
 
 
 def test_a_detector_that_cannot_start_is_named(shop: Shop) -> None:
     """A typing error in the settings would otherwise show as silence."""
     text = shop.config.read_text(encoding="utf-8")
     shop.config.write_text(text + "detectors: [{type: truffelhog, name: scanner}]\n", encoding="utf-8")
-    detectors = found(examine(shop.config), "detectors")
+    detectors = found(examine(shop.config), "detector scanner")
     assert not detectors.ok
     assert "trufflehog" in detectors.advice
 
@@ -96,3 +96,39 @@ def test_an_unusable_record_is_a_finding_and_its_password_is_not_shown(tmp_path:
     record = found(examine(settings), "record")
     assert not record.ok
     assert "hunter2" not in f"{record.what} {record.advice}"
+
+
+ROSTER = """
+people:
+  - {name: ann, roles: [approve, retire]}
+  - {name: bob, roles: [approve, retire]}
+"""
+
+
+def test_too_few_passkeys_are_found_before_they_are_needed(shop: Shop) -> None:
+    """Two people hold the roles, neither could use them; the advice names the command for one of them."""
+    (shop.root / "roster.yaml").write_text(ROSTER, encoding="utf-8")
+    shop.config.write_text(shop.config.read_text(encoding="utf-8") + "roster: roster.yaml\n", encoding="utf-8")
+    roster = found(examine(shop.config), "roster")
+    assert not roster.ok
+    assert "0 of 2 people" in roster.advice
+    assert "keyquell roster enrol ann" in roster.advice
+
+
+def test_a_web_page_to_which_no_browser_gives_a_passkey_is_found(shop: Shop) -> None:
+    """Passkeys need https, except on this very machine."""
+    text = shop.config.read_text(encoding="utf-8")
+    shop.config.write_text(text + "web: {url: 'http://keys.example.org'}\n", encoding="utf-8")
+    web = found(examine(shop.config), "web page")
+    assert not web.ok
+    assert "https" in web.advice
+
+
+def test_one_detector_that_cannot_start_spoils_only_its_own_line(shop: Shop) -> None:
+    """The others are looked at all the same."""
+    text = shop.config.read_text(encoding="utf-8")
+    good = f"{{type: trufflehog, name: good, folder: '{shop.root}'}}"
+    shop.config.write_text(text + f"detectors: [{{type: truffelhog, name: bad}}, {good}]\n", encoding="utf-8")
+    findings = examine(shop.config)
+    assert not found(findings, "detector bad").ok
+    assert found(findings, "detector good").ok
