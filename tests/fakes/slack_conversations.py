@@ -137,6 +137,7 @@ def list_channels(space: Workspace, args: Args) -> dict[str, Any]:
         if ("private_channel" if each.private else "public_channel") in kinds
         and (not each.private or space.bot_user in each.members)
         and not (each.archived and flag(args.get("exclude_archived")))
+        and each.id.startswith("C")
     ]
     found, following = page(seen, args)
     shown = [each.shown() | {"is_member": space.bot_user in each.members} for each in found]
