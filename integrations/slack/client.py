@@ -6,6 +6,7 @@ Sources: https://docs.slack.dev/apis/web-api/ (errors) and https://docs.slack.de
 from __future__ import annotations
 
 import http.client
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -43,10 +44,14 @@ def web_client(options: SlackOptions) -> WebClient:
     )
 
 
-def async_web_client(options: SlackOptions) -> AsyncWebClient:
-    """The same for coroutines."""
+def async_web_client(options: SlackOptions, *, logger: logging.Logger) -> AsyncWebClient:
+    """The same for coroutines.  ``logger`` gets what the SDK says of every call, bodies included."""
     return AsyncWebClient(
-        read_secret(options.bot_token), base_url=options.base_url, timeout=TIMEOUT_SECONDS, retry_handlers=[]
+        read_secret(options.bot_token),
+        base_url=options.base_url,
+        timeout=TIMEOUT_SECONDS,
+        retry_handlers=[],
+        logger=logger,
     )
 
 

@@ -1,0 +1,163 @@
+"""A listener under test: real Bolt and SDK against the fake Slack, in a thread, over the socket or signed HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from fakes.slack_direct import direct_messages
+from fakes.slack_server import FakeSlack
+from starlette.applications import Starlette
+from starlette.routing import Route
+from strict_desk import StrictDesk
+
+from integrations.slack.app import SlackApp
+
+COMMAND = "/keyquell"
+
+
+@dataclass
+class Floor:
+    """Everything a test needs: the fake, the desk, the listener, a responder, a stranger and a channel of theirs."""
+
+    slack: FakeSlack
+    desk: StrictDesk
+    app: SlackApp
+    ann: str
+    stranger: str
+    channel: str
+
+    def type(self, text: str, *, user: str = "", channel: str = "") -> Any:
+        """Type ``/keyquell TEXT``; Slack's acknowledgement."""
+        return self.slack.slash(COMMAND, text, user or self.ann, channel or self.channel)
+
+    def heard(self, words: str, *, user: str = "") -> dict[str, Any]:
+        """Wait until a person was whispered something with these words; the message."""
+        who = user or self.ann
+        return until(lambda: next((each for each in self.whispers(who) if words in said(each)), None), words)
+
+    def whispers(self, user: str = "") -> list[dict[str, Any]]:
+        """Everything that one person was whispered, in the order of time."""
+        return [each for each in list(self.slack.ephemerals) if each["user"] == (user or self.ann)]
+
+    def told(self, words: str, *, user: str = "") -> dict[str, Any]:
+        """Wait until a person was told something with these words in a direct message; the message."""
+        who = user or self.ann
+        return until(
+            lambda: next((each for each in direct_messages(self.slack, who) if words in said(each)), None), words
+        )
+
+    def form(self, *, user: str = "", ready: bool = True) -> dict[str, Any]:
+        """Wait for the modal on top of a person's screen; ``ready``: once it can be submitted."""
+
+        def top() -> dict[str, Any] | None:
+            stack = self.slack.stacks.get(user or self.ann, [])
+            view = self.slack.views.get(stack[-1]) if stack else None
+            return view if view is not None and (not ready or "submit" in view) else None
+
+        return until(top, "a form")
+
+    def fill(self, *, target: str = "", **more: Any) -> tuple[str, dict[str, Any]]:
+        """Open ``/keyquell declare`` and search for a target; the form's id and the values to submit."""
+        from strict_desk import CREDENTIAL
+
+        self.type("declare")
+        view = self.form()
+        wanted = target or CREDENTIAL
+        offered = self.slack.suggest("target", "a", self.ann, view_id=view["id"])
+        value = next(each["value"] for each in offered if each["value"] == wanted)
+        return view["id"], {"target": value, "kind": "credential"} | more
+
+    def called(self, method: str) -> list[Any]:
+        """The calls of one method of the Web API so far."""
+        return [each for each in list(self.slack.calls) if each.method == method]
+
+
+def until(condition: Callable[[], Any], what: str, *, seconds: float = 20.0) -> Any:
+    """The first true answer of the condition; an assertion error when there is none."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if found := condition():
+            return found
+        time.sleep(0.02)
+    raise AssertionError(f"in vain: {what}")
+
+
+def said(message: dict[str, Any]) -> str:
+    """All words of a message."""
+    return str(message.get("text", "")) + str(message.get("blocks", ""))
+
+
+def clock() -> datetime:
+    """The time now."""
+    return datetime.now(UTC)
+
+
+@contextmanager
+def floor(tmp_path: Path, *, mode: str = "socket", start: bool = True, **fake: Any) -> Iterator[Floor]:
+    """A workspace with a listener that is connected (unless told not to start)."""
+    with FakeSlack(**fake) as slack:
+        ann, stranger = slack.add_user("ann"), slack.add_user("mallory")
+        channel = slack.add_channel("general", members=(ann, stranger))
+        desk = StrictDesk(people={ann})
+        app = open_app(tmp_path, slack, desk, mode=mode)
+        found = Floor(slack, desk, app, ann, stranger, channel)
+        if not start:
+            yield found
+            return
+        with listening(app) if mode == "socket" else serving(app, slack):
+            until(lambda: app.connected, "a connection")
+            yield found
+            assert slack.troubles == []
+
+
+def open_app(tmp_path: Path, slack: FakeSlack, desk: Any, *, mode: str = "socket", **more: Any) -> SlackApp:
+    """A listener for the fake, its secrets in files."""
+    secrets = {"bot_token": slack.bot_token, "app_token": slack.app_token, "signing_secret": slack.signing_secret}
+    for name, value in secrets.items():
+        (tmp_path / name).write_text(value)
+    options = {name: f"file:{tmp_path / name}" for name in secrets}
+    return SlackApp.open("slack", options | {"mode": mode, "base_url": slack.base_url} | more, desk=desk, clock=clock)
+
+
+@contextmanager
+def listening(app: SlackApp) -> Iterator[None]:
+    """Run the listener beside the test, and see that it ends when told to."""
+    loop, stop = asyncio.new_event_loop(), asyncio.Event()
+    thread = threading.Thread(target=lambda: loop.run_until_complete(app.run(stop)), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join(20)
+        assert not thread.is_alive()
+        loop.close()
+
+
+@contextmanager
+def serving(app: SlackApp, slack: FakeSlack) -> Iterator[None]:
+    """Serve the listener's endpoint on HTTP, and tell the fake where."""
+    assert app.handler is not None
+    web = Starlette(routes=[Route("/slack/events", app.handler, methods=["POST", "GET"])])
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(web, log_level="critical"))
+    thread = threading.Thread(target=lambda: server.run(sockets=[listener]), daemon=True)
+    thread.start()
+    slack.deliver, slack.http_target = "http", f"http://127.0.0.1:{listener.getsockname()[1]}/slack/events"
+    until(lambda: server.started, "the server")
+    try:
+        with listening(app):
+            yield
+    finally:
+        server.should_exit = True
+        thread.join(10)
