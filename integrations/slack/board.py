@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Self
 
@@ -45,6 +46,8 @@ class SlackBoard:
         self._clock = clock
         self._shown: dict[str, Shown] = {}
         self._gone: set[str] = set()
+        self._channels: dict[str, str] = {}
+        self._making = threading.Lock()
 
     @classmethod
     def open(cls, name: str, options: Mapping[str, Any], *, clock: Clock) -> Self:
@@ -104,26 +107,32 @@ class SlackBoard:
         return {"channel": shown.channel, "card": shown.card, "invited": ",".join(sorted(shown.invited))}
 
     def _known(self, view: CaseView) -> Shown:
-        incident, links = view.incident.id, view.links
+        incident = view.incident.id
         shown = self._shown.get(incident)
-        if shown is not None:
-            return shown
-        channel, fresh = links.get("channel", ""), False
-        known = bool(channel) and channel not in self._gone
-        if not known:
-            channel, fresh = channels.make_or_find(self._calls, view.card)
-        shown = (
-            Shown(channel)
-            if fresh
-            else recall(self._calls, incident, channel, card=links.get("card", "") if known else "")
-        )
-        if known:
-            shown.done["purpose"] = channels.purpose_of(view.card)
-            shown.invited = {each for each in links.get("invited", "").split(",") if each}
-            if shown.card == links.get("card"):
-                shown.done["pin"] = shown.card
-        self._shown[incident] = shown
+        if shown is None:
+            shown = self._shown[incident] = self._linked(view) or self._made(view)
         return shown
+
+    def _linked(self, view: CaseView) -> Shown | None:
+        """What stands in the channel that an earlier call returned."""
+        links = view.links
+        channel, card = links.get("channel", ""), links.get("card", "")
+        if not channel or channel in self._gone:
+            return None
+        self._channels[view.incident.id] = channel
+        shown = recall(self._calls, view.incident.id, channel, card=card)
+        shown.done = {"purpose": channels.purpose_of(view.card)} | ({"pin": card} if shown.card == card else {})
+        shown.invited = {each for each in links.get("invited", "").split(",") if each}
+        return shown
+
+    def _made(self, view: CaseView) -> Shown:
+        """A new channel, or what stands in one that was made and not remembered."""
+        incident = view.incident.id
+        with self._making:
+            others = {channel for each, channel in self._channels.items() if each != incident}
+            channel, is_new = channels.make_or_find(self._calls, view.card, others=others)
+            self._channels[incident] = channel
+        return Shown(channel) if is_new else recall(self._calls, incident, channel)
 
     def _show_card(self, shown: Shown, card: Card) -> None:
         message = card_message(card)

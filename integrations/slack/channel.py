@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from integrations.slack.calls import Calls
 from integrations.slack.limits import CHANNEL_NAME, TOPIC, cut
+from integrations.slack.memory import holds_another
 from playbooks.card import Card
 from playbooks.errors import NotFound, Refused
 
@@ -36,11 +37,11 @@ def topic_of(card: Card) -> str:
     return cut(f"{mark}{card.codename} · {card.severity} · {card.phase}", TOPIC)
 
 
-def make_or_find(calls: Calls, card: Card) -> tuple[str, bool]:
-    """The id of the incident's channel, and whether it is new.
+def make_or_find(calls: Calls, card: Card, *, others: Collection[str] = ()) -> tuple[str, bool]:
+    """The id of the incident's channel, and whether it is new; never one of ``others``.
 
-    A channel that was made just before a crash is found by its name and its purpose (by its name and us as its creator
-    when not even the purpose was written).  Raises what ``Calls.do`` raises.
+    A channel that was made just before a crash is found by its name and its purpose; when not even the purpose was
+    written, by its name, us as its creator, and no other incident's card in it.  Raises what ``Calls.do`` raises.
     """
     searched = False
     for name in names_for(card.id, card.codename):
@@ -49,7 +50,7 @@ def make_or_find(calls: Calls, card: Card) -> tuple[str, bool]:
         except Refused as error:
             if error.code != "name_taken":
                 raise
-            found = "" if searched else _find(calls, card)
+            found = "" if searched else _find(calls, card, others)
             searched = True
             if found:
                 return found, False
@@ -76,13 +77,15 @@ def _marker(card: Card) -> str:
     return f"keyquell {card.id}."
 
 
-def _find(calls: Calls, card: Card) -> str:
+def _find(calls: Calls, card: Card, others: Collection[str]) -> str:
     names, marker = names_for(card.id, card.codename), _marker(card)
     for channel in _private_channels(calls):
-        purpose = (channel.get("purpose") or {}).get("value", "")
+        name, purpose = str(channel["id"]), (channel.get("purpose") or {}).get("value", "")
+        if channel.get("name") not in names or name in others:
+            continue
         unmarked = not purpose and channel.get("creator") == calls.own_user
-        if channel.get("name") in names and (marker in purpose or unmarked):
-            return str(channel["id"])
+        if marker in purpose or (unmarked and not holds_another(calls, card.id, name)):
+            return name
     return ""
 
 

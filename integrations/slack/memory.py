@@ -54,6 +54,15 @@ def recall(calls: Calls, incident: str, channel: str, *, card: str = "") -> Show
     return shown
 
 
+def holds_another(calls: Calls, incident: str, channel: str) -> bool:
+    """Does the card of another incident stand in the channel?"""
+    for message in _pages(calls, "conversations.history", channel=channel):
+        _, payload = _ours(calls, message)
+        if payload.get("incident", incident) != incident:
+            return True
+    return False
+
+
 def _last_told(calls: Calls, incident: str, channel: str, thread: str) -> int:
     told = -1
     if not thread:
@@ -69,11 +78,14 @@ def _last_told(calls: Calls, incident: str, channel: str, thread: str) -> int:
     return told
 
 
-def _ours(calls: Calls, message: dict[str, Any], incident: str) -> tuple[str, dict[str, Any]]:
+def _ours(calls: Calls, message: dict[str, Any], incident: str = "") -> tuple[str, dict[str, Any]]:
+    """What kind of message this is and its payload, when the app wrote it (about this incident)."""
     metadata = message.get("metadata") or {}
     payload = metadata.get("event_payload") or {}
     own = message.get("user") == calls.own_user or (calls.own_bot and message.get("bot_id") == calls.own_bot)
-    return (str(metadata.get("event_type", "")), payload) if own and payload.get("incident") == incident else ("", {})
+    if not own or (incident and payload.get("incident") != incident):
+        return "", {}
+    return str(metadata.get("event_type", "")), payload
 
 
 def _pages(calls: Calls, method: str, **args: Any) -> Iterator[dict[str, Any]]:

@@ -230,6 +230,17 @@ def test_a_codename_that_is_taken_gets_a_suffix(slack: FakeSlack, board: SlackBo
     assert all(each.startswith(f"{CHANNEL}-") for each in names)
 
 
+def test_two_cases_of_one_codename_never_share_a_channel(slack: FakeSlack, new_board: NEW_BOARD) -> None:
+    """Not even when the first one's channel could not be marked, and a new process looks for it."""
+    slack.fail("conversations.setPurpose", error="restricted_action")
+    first = new_board().show(view(Case()))["channel"]
+    assert slack.channels[first].purpose == ""
+    board = new_board()
+    second = board.show(view(Case(), incident_id="KQ-20260302-zzzz"))["channel"]
+    assert second != first
+    assert board.show(view(Case()))["channel"] == first
+
+
 @pytest.mark.parametrize("last", ["conversations.create", "conversations.setPurpose", "chat.postMessage", "pins.add"])
 def test_a_crash_anywhere_doubles_nothing(slack: FakeSlack, new_board: NEW_BOARD, last: str) -> None:
     """The process dies after the call was done and before anything was remembered; the next one has no links."""
