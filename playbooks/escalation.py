@@ -124,7 +124,8 @@ def concerned(incident: Incident, *, estate: Estate, roster: Roster | None, now:
 def _owners(incident: Incident, estate: Estate) -> set[str]:
     radius = blast_radius(estate, incident.exposures)
     reached = {each.name for each in (*radius.keys, *radius.datasets, *radius.consumers)}
-    entries = [(str(each.ref), each.owner) for each in (*estate.keys, *estate.datasets)]
+    entries = [(str(each.ref), each.owner) for each in estate.keys]
+    entries += [(str(each.ref), each.owner) for each in estate.datasets]
     entries += [(each.name, each.owner) for each in estate.consumers]
     return {owner for name, owner in entries if name in reached and owner}
 
@@ -156,5 +157,5 @@ def _tried_in_vain(incident: Incident, level: int, now: datetime, most: timedelt
     if any(not each.error for each in tries):
         return False
     moments = {each.at for each in tries}
-    pause = min(_FIRST_RETRY * 2 ** min(len(moments) - 1, 10), most)
+    pause = min(_FIRST_RETRY * int(2 ** min(len(moments) - 1, 10)), most)
     return now >= max(moments) + pause
