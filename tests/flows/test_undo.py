@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 from small_shop import Shop
 
@@ -109,3 +111,40 @@ def test_a_case_whose_containment_was_taken_back_is_not_closed_as_recovered(shop
         closed = wiring.incident(incident_id).closed
         assert closed is not None
         assert closed.outcome == "false-alarm"
+
+
+def test_two_at_once_take_each_step_back_once(shop: Shop) -> None:
+    """Four at the same moment: the record holds one undone event a step, and the backend is back as it was."""
+    with shop.wiring() as wiring:
+        incident_id = contained(wiring, shop.credential)
+        together = threading.Barrier(4)
+        taken: list[str] = []
+
+        def take_back() -> None:
+            together.wait()
+            taken.extend(each.step for each in undo(wiring, incident_id, by="alice") if each.taken_back)
+
+        threads = [threading.Thread(target=take_back) for _ in range(4)]
+        for each in threads:
+            each.start()
+        for each in threads:
+            each.join()
+        events = wiring.records.events(incident_id)
+    undone = [str(event.body["step"]) for event in events if event.kind is EventKind.STEP_UNDONE]
+    assert sorted(taken) == sorted(undone) == sorted(set(undone))
+    assert undone
+    assert shop.credential_active()
+    verify_chain(events)
+
+
+def test_what_could_not_be_taken_back_stands_in_the_record(shop: Shop) -> None:
+    """With its reason: whoever comes later sees that it is still in force, and why."""
+    with shop.wiring() as wiring:
+        incident_id = contained(wiring, shop.credential)
+    settings = shop.config.read_text(encoding="utf-8")
+    shop.config.write_text(settings.replace(shop.account.endpoint_url, "http://127.0.0.1:9"), encoding="utf-8")
+    with shop.wiring() as wiring:
+        failed = [each for each in undo(wiring, incident_id, by="alice") if each.failed]
+        notes = [str(each.body["text"]) for each in wiring.records.of_kind(EventKind.NOTE, incident=incident_id)]
+    assert failed
+    assert notes == ["Undo was asked for.", *(f"{each.step} was not taken back: {each.reason}" for each in failed)]

@@ -30,7 +30,7 @@ PEOPLE: list[dict[str, Any]] = [
     {"name": "carol", "slack": ["UCAROL"], "roles": ["approve", "retire", "contain"]},
     {"name": "dave", "slack": ["UDAVE"], "roles": ["audit"]},
     {"name": "erin", "slack": ["UERIN"], "roles": ["exercise"]},
-    {"name": "frank", "slack": ["UFRANK"], "roles": ["approve", "contain", "declare"], "left": "2027-01-01"},
+    {"name": "frank", "slack": ["UFRANK"], "roles": ["approve", "contain", "declare"], "left": "2020-01-01"},
 ]
 PEOPLE_BY_NAME = {each["name"]: each for each in PEOPLE}
 ESTATE = {
