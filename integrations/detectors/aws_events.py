@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from integrations.hooks import parse_json
 from integrations.reports import moment, read_options, shown
 from integrations.vendors.aws import AwsConnection, client, translated
-from playbooks.errors import InvalidInput, Unavailable
+from playbooks.errors import BackendError, InvalidInput, Unavailable
 from playbooks.exposures import ExposureKind, Fingerprint, Signal
 from playbooks.ports import Clock
 
@@ -122,13 +122,22 @@ class AwsEvents:
         return list(answer.get("Messages", ()))
 
     def _delete(self, receipts: Sequence[str]) -> list[str]:
-        """The receipts that are to be tried again; a receipt that is too old is given up, its message comes again."""
+        """The receipts that are to be tried again.
+
+        One that is too old, or that may not be deleted, is given up: its message comes again and is recognised.
+        """
         again: list[str] = []
         for start in range(0, len(receipts), _BATCH):
             batch = receipts[start : start + _BATCH]
             entries = [{"Id": str(number), "ReceiptHandle": receipt} for number, receipt in enumerate(batch)]
-            with translated(self._options.queue_url):
-                answer = self._sqs.delete_message_batch(QueueUrl=self._options.queue_url, Entries=entries)
+            try:
+                with translated(self._options.queue_url):
+                    answer = self._sqs.delete_message_batch(QueueUrl=self._options.queue_url, Entries=entries)
+            except BackendError as error:
+                if error.retryable:
+                    raise
+                _log.warning("%s: messages cannot be deleted: %s", self._name, error.message)
+                return []
             again += [batch[int(each["Id"])] for each in answer.get("Failed", ()) if not each.get("SenderFault")]
         return again
 
