@@ -142,7 +142,7 @@ class ResponseDesk:
     def targets(self, actor: Actor, text: str, *, limit: int = 100) -> list[Target]:
         """What of the estate the words may mean."""
         admit(self._wiring, actor, Act.READ)
-        return search(self._wiring.estate, text, limit=min(limit, 100))
+        return search(self._wiring.estate, text, limit=limit)
 
     def recognise(self, actor: Actor, text: str) -> Report:
         """What leaked text says of the estate."""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 from rich.text import Text
@@ -190,13 +189,13 @@ def at_desk(wiring: Wiring, by: str) -> tuple[Desk, Actor]:
     return ResponseDesk(wiring, Background(wiring)), sitting(wiring, by)
 
 
-def show_incident(common: Common, wiring: Wiring, word: str, *, more: Mapping[str, Any] | None = None) -> None:
+def show_incident(common: Common, wiring: Wiring, word: str) -> None:
     """Show one incident as it stands, by the roster as it is now."""
     from console.views import incident_data, incident_view
     from flows.lookup import named
 
     incident, authority = wiring.incident(named(wiring, word)), wiring.authority()
-    show(common, incident_data(incident, authority) | dict(more or {}), incident_view(incident, authority))
+    show(common, incident_data(incident, authority), incident_view(incident, authority))
 
 
 def _undone_line(undone: Undone) -> str:
