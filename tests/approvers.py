@@ -13,8 +13,11 @@ import yaml
 from fakes.authenticator import SoftAuthenticator
 
 from flows import step_up
+from flows.background import Background
+from flows.desk import ResponseDesk
 from flows.settings import load_settings
 from flows.wiring import Wiring
+from playbooks.desk import Actor
 from playbooks.event_bodies import body_of
 from playbooks.exposures import Exposure, ExposureKind
 from playbooks.plans import Action, Gate, Phase, Plan, Reversibility, Step
@@ -23,6 +26,12 @@ from playbooks.record import GENESIS, INSTALLATION, Event, EventKind
 START = datetime(2027, 3, 2, 9, 0, tzinfo=UTC)  # a Tuesday
 CASE = "KQ-TEST-1"
 KEY, CREDENTIAL = "aws-kms:cloud/k1", "aws-iam:cloud/svc/AKIAEXAMPLEEXAMPLE01"
+
+ALICE, BOB, CAROL, DAVE, ERIN, FRANK = (
+    Actor(account=f"U{name}", via="slack") for name in ("ALICE", "BOB", "CAROL", "DAVE", "ERIN", "FRANK")
+)
+MALLORY = Actor(account="UMALLORY", via="slack")
+LEAK = Exposure(kind=ExposureKind.CREDENTIAL, target=CREDENTIAL, confidence=1.0)
 
 PEOPLE: list[dict[str, Any]] = [
     {"name": "alice", "display": "Alice A.", "slack": ["UALICE"], "roles": ["declare", "contain"]},
@@ -150,3 +159,30 @@ def open_office(root: Path, *, roster: bool = True, exercise: bool = False, **se
         if roster:
             office.roster()
         yield office
+
+
+class Noted(Background):
+    """Says what was started instead of doing it."""
+
+    def __init__(self, office: Office) -> None:
+        super().__init__(office.wiring)
+        self.started: list[tuple[str, str]] = []
+
+    def contain(self, incident_id: str) -> None:
+        self.started.append(("contain", incident_id))
+
+    def undo(self, incident_id: str, *, by: str) -> None:
+        self.started.append((f"undo by {by}", incident_id))
+
+
+def at_desk(office: Office) -> tuple[ResponseDesk, Noted]:
+    """The desk of the office, and what it starts."""
+    background = Noted(office)
+    return ResponseDesk(office.wiring, background), background
+
+
+def digest_of(office: Office, incident: str = CASE) -> str:
+    """The digest of the plan at hand."""
+    plan = office.wiring.incident(incident).plan
+    assert plan is not None
+    return plan.digest

@@ -1,55 +1,37 @@
-"""The desk: every way in asks the roster afresh, refusals are recorded, and nothing waits for anybody."""
+"""The desk: every way in asks the roster afresh, and what it refuses is recorded."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pyotp
 import pytest
 from approvers import (
+    ALICE,
+    BOB,
+    CAROL,
     CASE,
     CONTAIN,
-    CREDENTIAL,
     DESTROY,
-    KEY,
+    ERIN,
+    LEAK,
+    MALLORY,
     PEOPLE,
     PEOPLE_BY_NAME,
     RENEW,
     Office,
+    at_desk,
+    digest_of,
     open_office,
     token_of,
 )
 
 from flows import step_up
-from flows.background import Background
-from flows.desk import ResponseDesk
 from playbooks.desk import Actor, Desk
-from playbooks.errors import InvalidInput, NotApproved, RecordError
-from playbooks.exposures import Exposure, ExposureKind
+from playbooks.errors import InvalidInput, NotApproved
 from playbooks.progress import gate_open
 from playbooks.record import EventKind, verify_chain
-
-ALICE, BOB, CAROL, DAVE, ERIN, FRANK = (
-    Actor(account=f"U{name}", via="slack") for name in ("ALICE", "BOB", "CAROL", "DAVE", "ERIN", "FRANK")
-)
-MALLORY = Actor(account="UMALLORY", via="slack")
-LEAK = Exposure(kind=ExposureKind.CREDENTIAL, target=CREDENTIAL, confidence=1.0)
-
-
-class Noted(Background):
-    """Says what was started instead of doing it."""
-
-    def __init__(self, office: Office) -> None:
-        super().__init__(office.wiring)
-        self.started: list[tuple[str, str]] = []
-
-    def contain(self, incident_id: str) -> None:
-        self.started.append(("contain", incident_id))
-
-    def undo(self, incident_id: str, *, by: str) -> None:
-        self.started.append((f"undo by {by}", incident_id))
 
 
 @pytest.fixture
@@ -58,17 +40,6 @@ def office(tmp_path: Path) -> Iterator[Office]:
     with open_office(tmp_path) as office:
         office.case()
         yield office
-
-
-def at(office: Office) -> tuple[ResponseDesk, Noted]:
-    background = Noted(office)
-    return ResponseDesk(office.wiring, background), background
-
-
-def digest(office: Office) -> str:
-    plan = office.wiring.incident(CASE).plan
-    assert plan is not None
-    return plan.digest
 
 
 # --- who may -------------------------------------------------------------------------------------
@@ -96,14 +67,14 @@ EVERYBODY = ("alice", "bob", "carol", "dave", "erin", "frank", "mallory")
 def test_each_move_needs_its_role(office: Office, move: str, name: str) -> None:
     """Who left and who is nobody may nothing; what was refused stands in the record, what was done does not."""
     act, allowed = MOVES[move]
-    desk, _ = at(office)
+    desk, _ = at_desk(office)
     who = Actor(account=f"U{name.upper()}", via="slack")
     if name in allowed:
-        act(desk, who, digest(office))
+        act(desk, who, digest_of(office))
         assert office.refusals() + office.refused_here() == []
         return
     with pytest.raises(NotApproved) as refusal:
-        act(desk, who, digest(office))
+        act(desk, who, digest_of(office))
     assert refusal.value.hint
     [(by, why)] = office.refusals() + office.refused_here()
     assert by == ("UMALLORY" if name == "mallory" else name)
@@ -115,7 +86,7 @@ def test_each_move_needs_its_role(office: Office, move: str, name: str) -> None:
 
 def test_undo_needs_the_role_and_something_to_undo(office: Office) -> None:
     """It is started, not waited for."""
-    desk, background = at(office)
+    desk, background = at_desk(office)
     with pytest.raises(NotApproved):
         desk.undo(BOB, CASE)
     with pytest.raises(InvalidInput, match="nothing to undo"):
@@ -129,17 +100,17 @@ def test_in_an_exercise_the_role_of_that_name_declares_and_contains(tmp_path: Pa
     """It approves nothing, and in a real case it does nothing."""
     with open_office(tmp_path, exercise=True) as office:
         office.case(exercise=True)
-        desk, background = at(office)
+        desk, background = at_desk(office)
         desk.contain(ERIN, CASE)
         assert background.started == [("contain", CASE)]
         with pytest.raises(NotApproved):
-            desk.deny(ERIN, CASE, digest=digest(office), reason="wait")
+            desk.deny(ERIN, CASE, digest=digest_of(office), reason="wait")
 
 
 def test_an_exercise_within_a_real_installation_counts_as_one(office: Office) -> None:
     """The incident itself says so."""
     office.case(incident="KQ-DRILL", exercise=True)
-    desk, background = at(office)
+    desk, background = at_desk(office)
     desk.contain(ERIN, "KQ-DRILL")
     with pytest.raises(NotApproved):
         desk.contain(ERIN, CASE)
@@ -148,7 +119,7 @@ def test_an_exercise_within_a_real_installation_counts_as_one(office: Office) ->
 
 def test_the_same_refusal_is_written_once_a_minute(office: Office) -> None:
     """A hundred clicks fill no record; a minute later it is written again."""
-    desk, _ = at(office)
+    desk, _ = at_desk(office)
     for _ in range(100):
         with pytest.raises(NotApproved):
             desk.contain(MALLORY, CASE)
@@ -161,7 +132,7 @@ def test_the_same_refusal_is_written_once_a_minute(office: Office) -> None:
 
 def test_many_accounts_cannot_flood_the_record_either(office: Office) -> None:
     """A hundred strangers leave thirty lines."""
-    desk, _ = at(office)
+    desk, _ = at_desk(office)
     for number in range(100):
         with pytest.raises(NotApproved):
             desk.contain(Actor(account=f"U{number}", via="slack"), CASE)
@@ -170,7 +141,7 @@ def test_many_accounts_cannot_flood_the_record_either(office: Office) -> None:
 
 def test_a_stranger_does_not_learn_which_incidents_there_are(office: Office) -> None:
     """An incident that is not there is refused like one that is."""
-    desk, _ = at(office)
+    desk, _ = at_desk(office)
     with pytest.raises(NotApproved):
         desk.card(MALLORY, "quiet-nothing")
     with pytest.raises(InvalidInput, match="no incident"):
@@ -179,7 +150,7 @@ def test_a_stranger_does_not_learn_which_incidents_there_are(office: Office) -> 
 
 def test_who_leaves_loses_everything_with_the_next_click(office: Office) -> None:
     """The roster is read again each time."""
-    desk, _ = at(office)
+    desk, _ = at_desk(office)
     desk.contain(ALICE, CASE)
     office.roster([each | ({"left": "2027-03-02"} if each["name"] == "alice" else {}) for each in PEOPLE])
     with pytest.raises(NotApproved, match="has left"):
@@ -189,7 +160,7 @@ def test_who_leaves_loses_everything_with_the_next_click(office: Office) -> None
 def test_a_broken_roster_lets_nobody_do_anything_but_read_at_the_terminal(office: Office) -> None:
     """Fails closed, and says which line is wrong."""
     (office.root / "roster.yaml").write_text("people: [{name: bob, roles: [everything]}]", encoding="utf-8")
-    desk, background = at(office)
+    desk, background = at_desk(office)
     at_terminal = Actor(account="alice", via="cli")
     for who in (ALICE, at_terminal):
         with pytest.raises(NotApproved, match="roster cannot be read"):
@@ -206,12 +177,12 @@ def test_without_a_roster_only_the_terminal_counts(tmp_path: Path, via: str) -> 
     """There a name is a name; a chat account gives no right."""
     with open_office(tmp_path, roster=False) as office:
         office.case()
-        desk, background = at(office)
+        desk, background = at_desk(office)
         with pytest.raises(NotApproved, match="no roster is configured"):
             desk.contain(Actor(account="alice", via=via), CASE)  # type: ignore[arg-type]
         desk.contain(Actor(account="alice", via="cli"), CASE)
         assert background.started == [("contain", CASE)]
-        assert desk.approve(Actor(account="bob", via="cli"), CASE, digest=digest(office)) is None
+        assert desk.approve(Actor(account="bob", via="cli"), CASE, digest=digest_of(office)) is None
         assert [each.method for each in office.wiring.incident(CASE).approvals] == ["cli"]
 
 
@@ -221,21 +192,21 @@ def test_without_a_roster_only_the_terminal_counts(tmp_path: Path, via: str) -> 
 def test_a_click_counts_where_all_is_reversible_and_one_persons(office: Office) -> None:
     """At once, and what it opens is started; a second click adds nothing."""
     office.plan(CONTAIN, RENEW)
-    desk, background = at(office)
-    assert desk.approve(BOB, CASE, digest=digest(office)) is None
+    desk, background = at_desk(office)
+    assert desk.approve(BOB, CASE, digest=digest_of(office)) is None
     wiring = office.wiring
     assert [(each.approver, each.method) for each in wiring.incident(CASE).approvals] == [("bob", "slack")]
     assert gate_open(wiring.incident(CASE), RENEW, wiring.authority())
     assert background.started == [("contain", CASE)]
     with pytest.raises(InvalidInput, match="nothing of"):
-        desk.approve(BOB, CASE, digest=digest(office))
+        desk.approve(BOB, CASE, digest=digest_of(office))
 
 
 def test_a_click_is_a_wish_where_something_cannot_be_taken_back(office: Office) -> None:
     """It gives a link for this person and this plan, and approves nothing."""
     office.enrol("bob")
-    desk, background = at(office)
-    made = desk.approve(BOB, CASE, digest=digest(office)[:12])
+    desk, background = at_desk(office)
+    made = desk.approve(BOB, CASE, digest=digest_of(office)[:12])
     assert made is not None
     assert made.link.startswith("http://localhost:8750/approve/")
     assert step_up.look(office.wiring, token_of(made.link)).approver == "bob"
@@ -245,9 +216,9 @@ def test_a_click_is_a_wish_where_something_cannot_be_taken_back(office: Office) 
 
 def test_a_click_without_a_passkey_says_how_to_get_one(office: Office) -> None:
     """The attempt is recorded."""
-    desk, _ = at(office)
+    desk, _ = at_desk(office)
     with pytest.raises(NotApproved, match=r"no passkey of bob .* roster enrol bob"):
-        desk.approve(BOB, CASE, digest=digest(office))
+        desk.approve(BOB, CASE, digest=digest_of(office))
     assert office.refusals() == [("bob", "no passkey of bob is enrolled")]
 
 
@@ -255,19 +226,19 @@ def test_who_may_only_approve_is_not_asked_for_what_only_others_may_retire(offic
     """Grace's click counts for the renewal; for the retirement she is refused."""
     office.roster([*PEOPLE, {"name": "grace", "slack": ["UGRACE"], "roles": ["approve"]}])
     grace = Actor(account="UGRACE", via="slack")
-    desk, _ = at(office)
-    assert desk.approve(grace, CASE, digest=digest(office)) is None
+    desk, _ = at_desk(office)
+    assert desk.approve(grace, CASE, digest=digest_of(office)) is None
     wiring = office.wiring
     assert gate_open(wiring.incident(CASE), RENEW, wiring.authority())
     assert not gate_open(wiring.incident(CASE), DESTROY, wiring.authority())
     with pytest.raises(NotApproved, match="role retire"):
-        desk.approve(grace, CASE, digest=digest(office))
+        desk.approve(grace, CASE, digest=digest_of(office))
 
 
 def test_the_requester_cannot_approve_and_that_is_recorded(office: Office) -> None:
     """Carol declared this one."""
     office.case(RENEW, requested_by="carol", incident="KQ-TEST-2")
-    desk, _ = at(office)
+    desk, _ = at_desk(office)
     plan = desk.plan(CAROL, "KQ-TEST-2")
     with pytest.raises(NotApproved, match="asked for this"):
         desk.approve(CAROL, "KQ-TEST-2", digest=plan.digest)
@@ -276,10 +247,10 @@ def test_the_requester_cannot_approve_and_that_is_recorded(office: Office) -> No
 
 def test_a_digest_that_is_not_the_plans_approves_nothing(office: Office) -> None:
     """Of an earlier plan, too short, or made up."""
-    desk, _ = at(office)
-    old = digest(office)
+    desk, _ = at_desk(office)
+    old = digest_of(office)
     office.plan(RENEW)
-    for wrong in (old, digest(office)[:7], "", "f" * 64):
+    for wrong in (old, digest_of(office)[:7], "", "f" * 64):
         for decide in (
             lambda given: desk.approve(BOB, CASE, digest=given),
             lambda given: desk.deny(BOB, CASE, digest=given, reason="no"),
@@ -292,26 +263,26 @@ def test_a_click_out_of_hours_is_refused(office: Office) -> None:
     """When the team has set hours."""
     office.roster(rules={"hours": {"from": 18, "to": 20}})
     office.plan(RENEW)
-    desk, _ = at(office)
+    desk, _ = at_desk(office)
     with pytest.raises(NotApproved, match="outside the hours"):
-        desk.approve(BOB, CASE, digest=digest(office))
+        desk.approve(BOB, CASE, digest=digest_of(office))
     assert office.wiring.incident(CASE).approvals == ()
 
 
 def test_the_pager_approves_nothing(office: Office) -> None:
     """It acknowledges; more than that a stolen phone must not do."""
     office.plan(RENEW)
-    desk, _ = at(office)
+    desk, _ = at_desk(office)
     with pytest.raises(NotApproved, match="by pagerduty is no approval"):
-        desk.approve(Actor(account="PBOB", via="pagerduty"), CASE, digest=digest(office))
+        desk.approve(Actor(account="PBOB", via="pagerduty"), CASE, digest=digest_of(office))
 
 
 def test_the_web_always_asks_for_the_passkey(office: Office) -> None:
     """Also where a click would do."""
     office.enrol("bob")
     office.plan(RENEW)
-    desk, _ = at(office)
-    assert desk.approve(Actor(account="bob", via="web"), CASE, digest=digest(office)) is not None
+    desk, _ = at_desk(office)
+    assert desk.approve(Actor(account="bob", via="web"), CASE, digest=digest_of(office)) is not None
 
 
 def test_at_the_terminal_a_one_time_code_approves_what_is_not_grave(office: Office) -> None:
@@ -321,12 +292,12 @@ def test_at_the_terminal_a_one_time_code_approves_what_is_not_grave(office: Offi
     with_code = PEOPLE_BY_NAME["bob"] | {"totp": f"file:{office.root / 'bob.totp'}"}
     office.roster([each for each in PEOPLE if each["name"] != "bob"] + [with_code])
     office.plan(RENEW)
-    desk, background = at(office)
+    desk, background = at_desk(office)
     bob = Actor(account="bob-l", via="cli")
     for wrong, why in (("", "not right"), ("000000", "not right")):
         with pytest.raises(NotApproved, match=why):
-            desk.approve(bob, CASE, digest=digest(office), code=wrong)
-    assert desk.approve(bob, CASE, digest=digest(office), code=pyotp.TOTP(secret).at(office.now)) is None
+            desk.approve(bob, CASE, digest=digest_of(office), code=wrong)
+    assert desk.approve(bob, CASE, digest=digest_of(office), code=pyotp.TOTP(secret).at(office.now)) is None
     assert [each.method for each in office.wiring.incident(CASE).approvals] == ["totp"]
     assert background.started == []
     assert ("bob", "the one-time code is not right.") in office.refusals()
@@ -336,161 +307,20 @@ def test_at_the_terminal_without_codes_a_passkey_must_do(office: Office) -> None
     """Carol has no code set up: she gets a link, and a made-up code is refused."""
     office.enrol("carol")
     office.plan(RENEW)
-    desk, _ = at(office)
+    desk, _ = at_desk(office)
     carol = Actor(account="carol", via="cli")
-    assert desk.approve(carol, CASE, digest=digest(office)) is not None
+    assert desk.approve(carol, CASE, digest=digest_of(office)) is not None
     with pytest.raises(NotApproved, match="no one-time codes"):
-        desk.approve(carol, CASE, digest=digest(office), code="123456")
+        desk.approve(carol, CASE, digest=digest_of(office), code="123456")
 
 
 def test_one_no_stops_the_plan(office: Office) -> None:
     """With its reason, from which a secret is blanked."""
     office.plan(RENEW)
-    desk, _ = at(office)
-    desk.approve(BOB, CASE, digest=digest(office))
-    desk.deny(CAROL, CASE, digest=digest(office), reason="wait, password: hunter2hunter2")
+    desk, _ = at_desk(office)
+    desk.approve(BOB, CASE, digest=digest_of(office))
+    desk.deny(CAROL, CASE, digest=digest_of(office), reason="wait, password: hunter2hunter2")
     incident = office.wiring.incident(CASE)
     assert not gate_open(incident, RENEW, office.wiring.authority())
     assert incident.denials[0].approver == "carol"
     assert "hunter2" not in incident.denials[0].reason
-
-
-# --- moves and questions -------------------------------------------------------------------------
-
-
-def test_the_first_to_acknowledge_counts(office: Office) -> None:
-    """Eight at the same moment: one event."""
-    desk, _ = at(office)
-    together = threading.Barrier(8)
-
-    def acknowledge(who: Actor) -> None:
-        together.wait()
-        desk.acknowledge(who, CASE)
-
-    threads = [threading.Thread(target=acknowledge, args=(who,)) for who in (ALICE, CAROL) * 4]
-    for each in threads:
-        each.start()
-    for each in threads:
-        each.join()
-    assert len(office.wiring.records.of_kind(EventKind.ACKNOWLEDGED)) == 1
-    verify_chain(office.wiring.records.events(CASE))
-
-
-def test_a_case_ends_once_and_stays_so(office: Office) -> None:
-    """Another outcome later is refused; a closed case takes no more."""
-    desk, _ = at(office)
-    with pytest.raises(InvalidInput, match="never proven contained"):
-        desk.stand_down(ALICE, CASE, outcome="recovered")
-    with pytest.raises(InvalidInput, match="no way for a case to end"):
-        desk.stand_down(ALICE, CASE, outcome="whatever")
-    desk.stand_down(ALICE, CASE, outcome="false-alarm")
-    desk.stand_down(ALICE, CASE, outcome="false-alarm")
-    with pytest.raises(InvalidInput, match="stays so"):
-        desk.stand_down(ALICE, CASE, outcome="not-contained")
-    for move in (desk.contain, desk.acknowledge):
-        with pytest.raises(InvalidInput, match="is closed"):
-            move(ALICE, CASE)
-
-
-def test_a_form_that_is_sent_twice_declares_once(office: Office) -> None:
-    """Whatever the chat repeats; the note loses its secrets."""
-    desk, background = at(office)
-    first = desk.declare(ALICE, [LEAK], severity="critical", note="token: s3cr3ts3cr3ts3cr3t", origin="view:1")
-    again = desk.declare(ALICE, [LEAK], severity="critical", origin="view:1")
-    other = desk.declare(ALICE, [LEAK], severity="critical", origin="view:2")
-    assert first == again != other
-    assert [kind for kind, _ in background.started] == ["contain"] * 3
-    assert office.wiring.incident(first).requested_by == "alice"
-    assert "s3cr3t" not in repr(office.wiring.records.events(first))
-
-
-@pytest.mark.parametrize(("exposures", "severity"), [([], "high"), ([LEAK], "dreadful")])
-def test_a_form_that_makes_no_sense_declares_nothing(office: Office, exposures: list[Exposure], severity: str) -> None:
-    """It says what is wrong."""
-    desk, _ = at(office)
-    with pytest.raises(InvalidInput):
-        desk.declare(ALICE, exposures, severity=severity)
-    assert len(office.wiring.records.incidents()) == 1
-
-
-def test_targets_are_found_by_what_people_call_them(office: Office) -> None:
-    """Consumer, owner, kind, part of a word, and a slip of the finger; nothing for nothing like it."""
-    desk, _ = at(office)
-    every = desk.targets(ALICE, "")
-    assert [each.uri for each in every] == [KEY, CREDENTIAL]
-    for text in ("checkout credential", "AKIAEXAMPLE", "svc", "chekout credential"):
-        assert desk.targets(ALICE, text)[0].uri == CREDENTIAL, text
-    assert [each.uri for each in desk.targets(ALICE, "platform")] == [KEY]
-    assert desk.targets(ALICE, "zzzzzzzz") == []
-    assert len(desk.targets(ALICE, "", limit=1)) == 1
-
-
-def test_leaked_text_is_recognised_and_kept_nowhere(office: Office) -> None:
-    """The access key id names the credential; the rest of the text is gone."""
-    desk, _ = at(office)
-    text = f"oh no: {CREDENTIAL.rpartition('/')[2]} and wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY0000"
-    report = desk.recognise(ALICE, text)
-    assert [each.target for each in report.exposures] == [CREDENTIAL]
-    assert "wJalr" not in repr(report)
-    assert "checkout" in report.summary
-    kept = "".join(each.read_text(errors="replace") for each in (office.root / "state").glob("**/*") if each.is_file())
-    assert "wJalr" not in kept
-
-
-def test_what_leaked_from_elsewhere_is_noted_for_a_person(office: Office) -> None:
-    """By its fingerprint, in the chain of the installation."""
-    desk, _ = at(office)
-    report = desk.recognise(ALICE, "ghp_" + "a1B2" * 9)
-    assert report.exposures == ()
-    assert "nothing in the estate matches" in report.summary
-    assert len(office.wiring.records.of_kind(EventKind.SIGNAL_UNMATCHED)) == 1
-    assert desk.recognise(ALICE, "all is well here").summary == "No secret was recognised in it."
-
-
-def test_the_incident_of_a_channel_is_found(office: Office) -> None:
-    """By the ids that a surface linked; an empty id is nobody's."""
-    office.write(EventKind.LINKED, surface="slack", ids={"channel": "C1", "empty": ""})
-    desk, _ = at(office)
-    assert desk.incident_of(ALICE, "C1") == CASE
-    assert desk.incident_of(ALICE, "C2") is None
-    assert desk.incident_of(ALICE, "") is None
-
-
-def test_who_says_who_is_here_and_who_is_missing(office: Office) -> None:
-    """In sentences that somebody who has just come in needs."""
-    desk, _ = at(office)
-    desk.acknowledge(ALICE, CASE)
-    said = " ".join(desk.who(BOB, CASE))
-    assert "Alice A. asked for this response." in said
-    assert "Alice A. took the case (slack)." in said
-    assert "May contain: Alice A., carol." in said
-    assert "May still approve: bob, carol." in said
-
-
-def test_an_export_is_a_file_and_stands_in_the_record(office: Office) -> None:
-    """Who took it is known afterwards."""
-    desk, _ = at(office)
-    name, content = desk.export(DAVE, CASE)
-    assert name == f"{CASE}.keyquell"
-    assert b"The record was exported" in content
-    assert content.endswith(b"\n")
-
-
-def test_an_estate_with_a_mistake_does_not_hide_the_card(office: Office) -> None:
-    """What is burning does not wait for a typing error elsewhere."""
-    (office.root / "estate.yaml").write_text("keys: [{", encoding="utf-8")
-    desk, _ = at(office)
-    assert desk.card(ALICE, CASE).id == CASE
-
-
-def test_a_case_is_known_by_its_codename(office: Office) -> None:
-    """As people say it in the chat."""
-    desk, _ = at(office)
-    assert desk.card(ALICE, f"quiet-{CASE.lower()}").id == CASE
-
-
-def test_a_plan_that_was_never_made_is_said_to_be_missing(office: Office) -> None:
-    """Rather than shown empty."""
-    desk, _ = at(office)
-    with pytest.raises((InvalidInput, RecordError)):
-        desk.plan(ALICE, "KQ-NONE")
