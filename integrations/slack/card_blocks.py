@@ -51,8 +51,8 @@ def card_blocks(card: Card) -> list[Json]:
         _section(f"*{escaped(card.burning)}*"),
         _fields(_facts(card)),
     ]
-    blocks += _list("Proven", ":heavy_check_mark:", card.proven)
-    blocks += _list("Not proven", ":heavy_multiplication_x:", card.not_proven)
+    blocks += _list("Proven", "✔", card.proven)
+    blocks += _list("Not proven", "✘", card.not_proven)
     blocks += _list("Warnings", ":warning:", card.warnings)
     blocks += _deadlines(card.deadlines)
     blocks += [_section(f"*Approvals*\n{escaped(card.approvals)}")] if card.approvals else []

@@ -122,8 +122,14 @@ def _between(messages: list[dict[str, Any]], args: Args) -> list[dict[str, Any]]
 def _messages(messages: list[dict[str, Any]], args: Args) -> dict[str, Any]:
     found, following = page(messages, args)
     if not flag(args.get("include_all_metadata")):
-        found = [{name: value for name, value in each.items() if name != "metadata"} for each in found]
+        found = [each | _stripped(each) for each in found]
     return {"messages": found, "has_more": bool(following["next_cursor"]), "response_metadata": following}
+
+
+def _stripped(message: dict[str, Any]) -> dict[str, Any]:
+    """Metadata whose event type is not in the app's manifest loses its payload."""
+    kind = message.get("metadata", {}).get("event_type")
+    return {"metadata": {"event_type": kind, "event_payload": {}}} if kind else {}
 
 
 @method("conversations.list", scopes=_READ, per_minute=20)

@@ -197,7 +197,8 @@ def test_metadata_comes_back_only_when_it_is_asked_for(slack: FakeSlack, client:
     mark = {"event_type": "note", "event_payload": {"seq": 1}}
     for number in range(3):
         client.chat_postMessage(channel=made, text=str(number), thread_ts=top, metadata=mark)
-    assert "metadata" not in client.conversations_replies(channel=made, ts=top)["messages"][1]
+    without = client.conversations_replies(channel=made, ts=top)["messages"][1]["metadata"]
+    assert without == {"event_type": "note", "event_payload": {}}
     first = client.conversations_replies(channel=made, ts=top, include_all_metadata=True, limit=2)
     found = [each for page in first for each in page["messages"]]
     assert [each["text"] for each in found] == ["top", "0", "1", "2"]

@@ -156,10 +156,13 @@ def test_news_updates_the_card_and_adds_to_the_thread(slack: FakeSlack, board: S
     case.note(EventKind.ACKNOWLEDGED, by="bob", via="slack")
     board.show(view(case, links))
     assert made(slack, "chat.update") == 1
-    assert "Contained at" in json.dumps(top(slack)[0]["blocks"])
+    shown = json.dumps(top(slack)[0]["blocks"], ensure_ascii=False)
+    assert "✔ Contained at" in shown
+    assert "✘ Data is not shown to be off the old key." in shown
     assert told(slack)[already:] == [
         "1 credential: refused when tried afresh.",
-        *told(slack)[already + 1 : -2],
+        "1 credential: its sessions are refused.",
+        "1 key: refused to all but the recovery identity.",
         "Contained: 3 probes refused.",
         "Bob took the case.",
     ]
