@@ -41,6 +41,8 @@ class Escalations:
         self._wiring = wiring
         self._on_trouble = on_trouble
         self._cases = Cases(wiring, on_trouble)
+        policy = wiring.settings.policy
+        self._rule = CallPolicy(from_severity=policy.page_from, exercises=policy.page_exercises)
         self._pagers: dict[str, Pages] = {}
         self._opened_at: float | None = None
         self._working: dict[str, Future[None]] = {}
@@ -67,13 +69,11 @@ class Escalations:
             if under_way is not None and not under_way.done():
                 continue
             calls = self._due(incident, roster)
-            if calls or any(owed(incident, name) for name in self._rested(incident_id)):
+            if calls or any(owed(incident, name, self._rule) for name in self._rested(incident_id)):
                 self._working[incident_id] = pool.submit(self._work, incident_id)
 
     def _due(self, incident: Incident, roster: Roster | None) -> list[Call]:
-        policy = self._wiring.settings.policy
-        rule = CallPolicy(from_severity=policy.page_from, exercises=policy.page_exercises)
-        calls = due(incident, roster=roster, policy=rule, now=self._wiring.clock())
+        calls = due(incident, roster=roster, policy=self._rule, now=self._wiring.clock())
         settings = self._wiring.settings
         return [call for call in calls if settings.pagers or (call.person is not None and settings.messengers)]
 
@@ -130,7 +130,7 @@ class Escalations:
         """Acknowledge or resolve there what was acknowledged or closed here; the record says that it was done."""
         events = self._wiring.records.events(incident_id)
         incident = Incident.of(events)
-        what = owed(incident, name)
+        what = owed(incident, name, self._rule)
         if not what:
             return
         view = view_of(self._wiring, incident, events, name)

@@ -95,9 +95,13 @@ def next_call(
     return None
 
 
-def owed(incident: Incident, pager: str) -> Literal["", "acknowledge", "resolve"]:
-    """What a pager that rang has yet to be told: that somebody took the case, or that it is over."""
-    if not any(each.channel == pager and not each.error for each in incident.people.pages):
+def owed(incident: Incident, pager: str, policy: CallPolicy) -> Literal["", "acknowledge", "resolve"]:
+    """What a pager has yet to be told: that somebody took the case, or that it is over.
+
+    A pager that may have rung is told, though nothing in the record says that it did: a kill, or an answer that was
+    lost, leaves just that.  Pagers drop what they do not know.
+    """
+    if not policy.rings(incident) and not any(each.channel == pager for each in incident.people.pages):
         return ""
     told = incident.people.links.get(pager, {})
     if incident.closed is not None:

@@ -112,19 +112,29 @@ def test_custodians_are_called_when_the_glass_breaks_even_though_the_case_is_tak
     assert names(case, 60) == []
 
 
-def test_a_pager_that_rang_is_told_what_happened_here_once() -> None:
-    """One that never rang is told nothing."""
+def test_a_pager_is_told_what_happened_here_once() -> None:
+    """Also when the record does not say that it rang: a kill in between leaves just that."""
     case = Case()
-    called(case, 0)
-    assert owed(case.incident, "pagerduty") == ""
+    assert owed(case.incident, "pagerduty", CallPolicy()) == ""
     case.note(EventKind.ACKNOWLEDGED, by="ann", via="slack")
-    assert (owed(case.incident, "pagerduty"), owed(case.incident, "other")) == ("acknowledge", "")
+    assert owed(case.incident, "pagerduty", CallPolicy()) == "acknowledge"
     case.note(EventKind.LINKED, surface="pagerduty", ids={"acknowledged": "2026-03-02T09:00:00Z"})
-    assert owed(case.incident, "pagerduty") == ""
+    assert owed(case.incident, "pagerduty", CallPolicy()) == ""
     case.note(EventKind.CLOSED, by="ann", outcome="false-alarm")
-    assert owed(case.incident, "pagerduty") == "resolve"
+    assert owed(case.incident, "pagerduty", CallPolicy()) == "resolve"
     case.note(EventKind.LINKED, surface="pagerduty", ids={"resolved": "2026-03-02T09:00:00Z"})
-    assert owed(case.incident, "pagerduty") == ""
+    assert owed(case.incident, "pagerduty", CallPolicy()) == ""
+
+
+def test_a_pager_is_told_nothing_of_a_case_that_rings_nobody_unless_it_rang() -> None:
+    """A policy that was changed meanwhile leaves no alert behind."""
+    case = Case(exercise=True)
+    case.note(EventKind.CLOSED, by="ann", outcome="false-alarm")
+    assert owed(case.incident, "pagerduty", CallPolicy()) == ""
+    rang = Case(exercise=True)
+    called(rang, 0)
+    rang.note(EventKind.CLOSED, by="ann", outcome="false-alarm")
+    assert owed(rang.incident, "pagerduty", CallPolicy()) == "resolve"
 
 
 def test_who_is_called_next_is_known_beforehand() -> None:
