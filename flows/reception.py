@@ -40,11 +40,10 @@ def hear(wiring: Wiring, background: Background, name: str, *, headers: Mapping[
     The same message again changes nothing.  When one finding cannot be taken in, the others still are, and the error is
     raised afterwards, so that the sender tries again.
     Raises NotFound for a name that is not configured, Unavailable for a detector that does not listen, Refused when the
-    signature is not the sender's, and InvalidInput when the body is not what its format says.
+    signature is not the sender's, InvalidInput when the body is not what its format says, and another KeyquellError for
+    what is not the sender's fault.
     """
-    detector = wiring.detector(name)
-    if not isinstance(detector, Hears):
-        raise Unavailable(f"the detector {name!r} takes no webhooks.", subject=name, hint="It is polled, or read from.")
+    detector = _listener(wiring, name)
     signals = detector.hear(headers=headers, body=body)
     taken, fault = _take_all(wiring, signals)
     found = _open_cases(taken)
@@ -52,7 +51,7 @@ def hear(wiring: Wiring, background: Background, name: str, *, headers: Mapping[
         background.contain(incident_id)
     heard(wiring, name)
     if fault is not None:
-        raise fault
+        raise KeyquellError(f"not every finding could be taken in: {fault.message}", hint=fault.hint) from fault
     return found
 
 
@@ -102,6 +101,16 @@ def _take_all(wiring: Wiring, signals: Sequence[Signal]) -> tuple[list[Taken], K
 
 def _open_cases(taken: Iterable[Taken]) -> list[str]:
     return list(dict.fromkeys(each.incident for each in taken if each.open))
+
+
+def _listener(wiring: Wiring, name: str) -> Hears:
+    try:
+        detector = wiring.detector(name)
+    except InvalidInput as error:
+        raise KeyquellError(error.message, hint=error.hint) from error
+    if not isinstance(detector, Hears):
+        raise Unavailable(f"the detector {name!r} takes no webhooks.", subject=name, hint="It is polled, or read from.")
+    return detector
 
 
 def _reader(wiring: Wiring, tool: str, source: str) -> ReadsFindings:

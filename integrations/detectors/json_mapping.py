@@ -5,6 +5,7 @@ A place is a JSON pointer (RFC 6901, ``/alert/id``) or the same with dots (``ale
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, get_args
@@ -185,11 +186,12 @@ class JsonMapping:
         return Fingerprint.model_validate({"kind": place.kind, "value": value})
 
     def _identity(self, item: Any, number: int, secrets: Sequence[str]) -> str:
-        identity = _shown_at(item, self._options.external_id, secrets)
+        """What is at its place; an id that looks like a secret, as most do, is hashed, so that ids stay distinct."""
+        identity = shown(_word(item, self._options.external_id), hide=secrets)
         if not identity.strip("…"):
             place = self._options.external_id
             raise InvalidInput(f"the document of {self._name}: item {number} has no identity at {place!r}")
-        return identity
+        return identity if redact(identity) == identity else hashlib.sha256(identity.encode()).hexdigest()
 
     def _summary(self, item: Any, secrets: Sequence[str]) -> str:
         return _FIELD.sub(lambda found: _shown_at(item, found[1], secrets) or "?", self._options.summary)
