@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from fakes.authenticator import SoftAuthenticator
 from fastapi import FastAPI
 
 from console.web.app import create_app
@@ -32,6 +33,28 @@ from playbooks.refs import KeyRef
 
 CASE, CODENAME = "KQ-2027-0007", "amber-heron"
 KEY = "pkcs11:token=sign-hsm;object=release"
+LEAKED = {"kind": "token-sha256", "value": "5e" * 32}
+HOOK_SECRET = "webhook-secret-of-the-tests"
+_REFERENCE = "file:./hook.secret"
+SENDERS: dict[str, Any] = {
+    "detectors": [
+        {
+            "type": "json",
+            "name": "scanner",
+            "auth": {"secret": _REFERENCE},
+            "external_id": "id",
+            "kind": "credential",
+            "fingerprints": [{"kind": LEAKED["kind"], "path": "hash"}],
+            "summary": "Leak {id}",
+        },
+        {"type": "github", "secret": _REFERENCE},
+        {"type": "signature-log", "verifications": "./verified.jsonl", "ledger": "./signed.jsonl"},
+        {"type": "github-partner", "keys_file": "./github-keys.json"},
+    ],
+    "pagers": [{"type": "pagerduty", "routing_key": _REFERENCE, "webhook_secrets": [_REFERENCE]}],
+}
+"""One sender of each kind of signature, and a detector that takes no webhooks."""
+
 PEOPLE: list[dict[str, Any]] = [
     {"name": "alice", "display": "Alice Okafor", "roles": ["declare", "contain", "approve", "retire"]},
     {"name": "bob", "display": "Bob Meyer", "roles": ["approve", "retire"]},
@@ -43,7 +66,9 @@ ESTATE: dict[str, Any] = {
     "certificates": [
         {"ref": "openbao-pki:vault/pki/7a-2f", "key": KEY, "subject": "CN=Example Release Signing"},
     ],
-    "credentials": [{"ref": "pkcs11-pin:sign-hsm/user", "consumer": "signer", "may_use": [KEY]}],
+    "credentials": [
+        {"ref": "pkcs11-pin:sign-hsm/user", "consumer": "signer", "may_use": [KEY], "fingerprints": [LEAKED]},
+    ],
     "consumers": [
         {"name": "signer", "owner": "release", "credential_file": "file:/srv/signer/pin"},
         {"name": "storefront", "owner": "web", "uses": [KEY]},
@@ -77,6 +102,13 @@ class WebOffice:
     def enrol_link(self, person: str) -> str:
         """A fresh invitation."""
         return step_up.invite(self.wiring, person=person, by="admin").link
+
+    def enrol(self, person: str) -> SoftAuthenticator:
+        """Give the person a passkey without a browser."""
+        token = token_of(self.enrol_link(person))
+        made = SoftAuthenticator(origin=self.wiring.settings.web.url)
+        step_up.enrol(self.wiring, token, made.create(step_up.invited(self.wiring, token).options), label="")
+        return made
 
     def approvers(self, incident: str = CASE) -> list[tuple[str, str]]:
         """Who has approved the current plan, and by which method."""
@@ -124,12 +156,19 @@ class WebOffice:
         beside.replace(self.root / "roster.yaml")
 
 
+def token_of(link: str) -> str:
+    """The secret at the end of a link."""
+    return link.rpartition("/")[2]
+
+
 @contextmanager
 def web_office(root: Path, **settings: Any) -> Iterator[WebOffice]:
     """An office in its folder, whose app nobody serves."""
     root.mkdir(parents=True, exist_ok=True)
     document = {"state": "state", "estate": "estate.yaml", "roster": "roster.yaml", **settings}
     (root / "keyquell.yaml").write_text(yaml.safe_dump(document), encoding="utf-8")
+    (root / "hook.secret").write_text(HOOK_SECRET, encoding="utf-8")
+    (root / "github-keys.json").write_text('{"public_keys": []}', encoding="utf-8")
     (root / "estate.yaml").write_text(yaml.safe_dump(ESTATE), encoding="utf-8")
     offices: list[WebOffice] = []
 
