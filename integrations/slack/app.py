@@ -42,6 +42,9 @@ _QUIET = logging.getLogger("keyquell.slack.vendor")
 _QUIET.setLevel(logging.CRITICAL + 1)
 """Bolt and the SDK log the bodies of what they do not expect, and those may hold what a person pasted."""
 
+_Listener = Callable[[Any, dict[str, Any]], Awaitable[None]]
+
+_log = logging.getLogger(__name__)
 _MOVES = re.compile(r"^kq:(contain|approve|deny|undo|stand-down|acknowledge)$")
 _FINISH_SECONDS = 5.0
 
@@ -172,18 +175,32 @@ def _secret(reference: str) -> str:
 def _listen(bolt: AsyncApp, context: Context) -> None:
     declaring = Declaring(context)
     commands, buttons, reports = Commands(context, declaring), Buttons(context), Reports(context, declaring)
-    bolt.command(context.command)(commands.typed)
-    bolt.action(_MOVES)(buttons.pressed)
-    bolt.action(DELETE)(reports.deleted)
-    bolt.action(re.compile("^kq:"))(_nothing_to_do)
-    bolt.options(forms.TARGET)(declaring.search)
-    bolt.view(forms.DECLARE)(declaring.submitted)
-    bolt.view(forms.REPORT)(reports.submitted)
-    bolt.view(forms.DENY)(buttons.denied)
-    bolt.view(forms.STAND_DOWN)(buttons.stood_down)
-    bolt.message_shortcut(SHORTCUT)(reports.chosen)
+    bolt.command(context.command)(_guarded(commands.typed))
+    bolt.action(_MOVES)(_guarded(buttons.pressed))
+    bolt.action(DELETE)(_guarded(reports.deleted))
+    bolt.action(re.compile("^kq:"))(_guarded(_nothing_to_do))
+    bolt.options(forms.TARGET)(_guarded(declaring.search))
+    bolt.view(forms.DECLARE)(_guarded(declaring.submitted))
+    bolt.view(forms.REPORT)(_guarded(reports.submitted))
+    bolt.view(forms.DENY)(_guarded(buttons.denied))
+    bolt.view(forms.STAND_DOWN)(_guarded(buttons.stood_down))
+    bolt.message_shortcut(SHORTCUT)(_guarded(reports.chosen))
 
 
-async def _nothing_to_do(ack: Any) -> None:
+def _guarded(listener: _Listener) -> _Listener:
+    """The listener, always acknowledging, never raising: Bolt loses an acknowledgement before an error."""
+
+    async def listen(ack: Any, body: dict[str, Any]) -> None:
+        try:
+            await listener(ack, body)
+        except Exception as error:  # noqa: BLE001 - reported by its type; its text may hold what a person wrote
+            _log.warning("slack: a request was not understood (%s)", type(error).__name__)
+            if ack.response is None:
+                await ack()
+
+    return listen
+
+
+async def _nothing_to_do(ack: Any, _: dict[str, Any]) -> None:
     """A button that is a link."""
     await ack()

@@ -54,11 +54,16 @@ class SignedDoor:
             return PlainTextResponse("malformed", 400)
         request._body = body  # the stream is read; Starlette keeps the body here for who asks next
         key = key_of(payload, otherwise=f"signature:{signature}")
+        return await self._deliveries.once(key, lambda: self._answer(request))
+
+    async def _answer(self, request: Request) -> Response:
+        """Bolt's answer.  What Bolt cannot take apart is signed and still malformed: the fault is in the request."""
         try:
-            return await self._deliveries.once(key, lambda: self._inner.handle(request))
-        except Exception as error:  # noqa: BLE001 - signed, and still not understood: the fault is in the request
+            response = await self._inner.handle(request)
+        except Exception as error:  # noqa: BLE001 - reported by its type; its text may hold what a person wrote
             _log.warning("slack: a signed request was not understood (%s)", type(error).__name__)
             return PlainTextResponse("malformed", 400)
+        return response if response.status_code < 500 else PlainTextResponse("malformed", 400)
 
     def _signed(self, body: bytes, timestamp: str, signature: str) -> bool:
         if not re.fullmatch(r"[0-9]{1,12}", timestamp):

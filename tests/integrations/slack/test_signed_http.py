@@ -156,7 +156,7 @@ _VIEWS = st.fixed_dictionaries(
         },
     )
 )
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_signed_interaction_crashes_the_listener(door: Floor, payload: dict[str, object]) -> None:
     """Whatever the fields hold: acknowledged, not understood (400) or not ours (404), never a crash."""
     body = urlencode({"payload": json.dumps(payload)}).encode()
@@ -164,21 +164,20 @@ def test_no_signed_interaction_crashes_the_listener(door: Floor, payload: dict[s
     door.slack.troubles.clear()
 
 
-@given(body=st.binary(max_size=300), timestamp=st.text(max_size=15), signature=st.text(max_size=80))
-@settings(max_examples=150, deadline=None)
+_VISIBLE = st.characters(min_codepoint=0x21, exclude_characters="\x7f", exclude_categories=["Cs"])
+
+
+@given(
+    body=st.binary(max_size=300),
+    timestamp=st.text(_VISIBLE, max_size=15) | st.integers().map(str),
+    signature=st.text(_VISIBLE, max_size=80),
+)
+@settings(max_examples=120, deadline=None)
 def test_no_unsigned_bytes_are_accepted(door: Floor, body: bytes, timestamp: str, signature: str) -> None:
     """No forgery gets in, and none is answered with a crash."""
-    printable = {"x-slack-request-timestamp": timestamp, "x-slack-signature": signature}
-    headers = {
-        name: value.encode("utf-8").replace(b"\r", b"").replace(b"\n", b"").replace(b"\0", b"").strip()
-        for name, value in printable.items()
-    }
+    headers = {"x-slack-request-timestamp": timestamp.encode(), "x-slack-signature": signature.encode()}
     before = len(door.desk.asked)
-    try:
-        status = httpx.post(door.slack.http_target, content=body, headers=headers).status_code
-    except httpx.RemoteProtocolError:
-        return
-    assert status in (400, 401)
+    assert httpx.post(door.slack.http_target, content=body, headers=headers).status_code == 401
     assert len(door.desk.asked) == before
 
 
