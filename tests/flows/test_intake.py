@@ -426,3 +426,24 @@ def test_an_id_that_is_taken_is_not_shared(wiring: Wiring, shop: Shop, monkeypat
     draws = iter([b"same", b"same", b"else"])
     monkeypatch.setattr("flows.opening._randomness", lambda origin, attempt: next(draws))
     assert declared(wiring, shop) != declared(wiring, shop)
+
+
+def test_a_stranger_at_a_watched_key_opens_a_case_that_asks_a_person(shop: Shop) -> None:
+    """The detector takes its connection from the settings; alone it is not sure enough to contain."""
+    settings = yaml.safe_load(shop.config.read_text(encoding="utf-8"))
+    watched = {
+        "type": "key-usage",
+        "connection": "cloud",
+        "keys": [shop.key],
+        "approved": ["arn:aws:iam::*:user/other"],
+    }
+    shop.config.write_text(yaml.safe_dump({**settings, "detectors": [watched]}), encoding="utf-8")
+    shop.account.client("kms").encrypt(KeyId=shop.key.rpartition("/")[2], Plaintext=b"latte")
+    with shop.wiring() as wiring:
+        signals, _ = wiring.detector("key-usage").poll(cursor="")
+        [first, *_] = {intake.ingest(wiring, signal) for signal in signals}
+        assert first is not None
+        [exposure] = wiring.incident(first).exposures
+        assert (exposure.kind, exposure.target, exposure.confidence) == (ExposureKind.POLICY, shop.key, 0.7)
+        assert contain_now(wiring, first).contained_at is None
+    assert shop.key_state() == "Enabled"
