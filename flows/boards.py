@@ -15,8 +15,9 @@ from flows.messages import deliver
 from flows.outbox import pending
 from flows.wiring import Wiring
 from playbooks.card_of import card_of
-from playbooks.errors import KeyquellError, Throttled
+from playbooks.errors import InvalidInput, KeyquellError, Throttled
 from playbooks.escalation import concerned
+from playbooks.estate import Estate
 from playbooks.event_bodies import body_of
 from playbooks.incident import Incident
 from playbooks.record import Event, EventKind
@@ -166,16 +167,22 @@ class Boards:
 
 
 def view_of(wiring: Wiring, incident: Incident, events: list[Event], surface: str) -> CaseView:
-    """What a surface may show of the incident now.  Raises InvalidInput when the estate or the roster is broken."""
-    now, estate = wiring.clock(), wiring.estate
-    authority = wiring.authority()
+    """What a surface may show of the incident now; a broken estate or roster is said so, and hides nothing else."""
+    now, estate, authority = wiring.clock(), _estate(wiring), wiring.authority()
     return CaseView(
         incident=incident,
         events=events,
         card=card_of(incident, estate=estate, authority=authority, now=now),
-        people=concerned(incident, estate=estate, roster=authority.roster, now=now),
+        people=concerned(incident, estate=estate or Estate(), roster=authority.roster, now=now),
         links=incident.people.links.get(surface, {}),
     )
+
+
+def _estate(wiring: Wiring) -> Estate | None:
+    try:
+        return wiring.estate
+    except InvalidInput:
+        return None
 
 
 def remember(wiring: Wiring, incident_id: str, surface: str, ids: dict[str, str]) -> None:

@@ -211,9 +211,9 @@ class ResponseDesk:
     def _card(self, incident: Incident) -> Card:
         """Also while the estate cannot be read: what is burning does not wait for a typing error."""
         try:
-            estate = self._wiring.estate
+            estate: Estate | None = self._wiring.estate
         except InvalidInput:
-            estate = Estate()
+            estate = None
         return card_of(incident, estate=estate, authority=self._wiring.authority(), now=self._wiring.clock())
 
     def _up_to(self, actor: Actor, who: Admitted, incident: Incident) -> list[Step]:

@@ -38,10 +38,13 @@ _TROUBLED = ("failed", "not-proven")
 _UNTIL = re.compile(r"may need it until (\d{4}-\d{2}-\d{2})")
 
 
-def card_of(incident: Incident, *, estate: Estate, authority: Authority, now: datetime) -> Card:
-    """The card as it is true ``now``; it names no key except in ``plan``."""
+def card_of(incident: Incident, *, estate: Estate | None, authority: Authority, now: datetime) -> Card:
+    """The card as it is true ``now``; it names no key except in ``plan``.
+
+    ``estate`` None: it cannot be read, so what is within reach is not known.
+    """
     facts = {KeyRef.parse(uri): fact for uri, fact in incident.facts.items()}
-    taken, radius = incident.people.acknowledged, blast_radius(estate, incident.exposures)
+    taken, radius = incident.people.acknowledged, blast_radius(estate, incident.exposures) if estate else None
     card = Card(
         id=incident.id,
         codename=incident.codename,
@@ -77,9 +80,12 @@ def _tone(incident: Incident) -> Literal["burning", "working", "safe", "over"]:
     return "working" if data_due or incident.restored_at is None else "safe"
 
 
-def _burning(incident: Incident, radius: BlastRadius) -> str:
+def _burning(incident: Incident, radius: BlastRadius | None) -> str:
     if not incident.exposures:
         return "Nothing is known to be exposed yet."
+    if radius is None:
+        what = exposed([each.kind for each in incident.exposures], keys=-1)
+        return sentence(f"{what}; what is within reach is not known")
     counted = [incident.censuses[each.name] for each in radius.datasets if each.name in incident.censuses]
     objects = f"{number(sum(each.objects for each in counted), 'object')} in " if counted else ""
     within = [f"{objects}{number(len(radius.datasets), 'dataset')}"] if radius.datasets else []
@@ -92,8 +98,10 @@ def _burning(incident: Incident, radius: BlastRadius) -> str:
     return sentence(f"{what}; {listed(within)} {'are' if several else 'is'} within reach")
 
 
-def _reach(radius: BlastRadius) -> str:
+def _reach(radius: BlastRadius | None) -> str:
     """The blast radius in one line of counts."""
+    if radius is None:
+        return "not known: the estate cannot be read"
     groups = (
         (radius.keys, "key"),
         (radius.datasets, "dataset"),

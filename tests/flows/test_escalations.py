@@ -147,3 +147,12 @@ def test_an_exercise_calls_nobody(tmp_path: Path) -> None:
         bell = wiring.rings["pd"] = Bell()
         with escalations(wiring):
             eventually(lambda: bell.rung == [(0, "on-call")])
+
+
+def test_a_broken_estate_keeps_nobody_from_being_called(tmp_path: Path) -> None:
+    """What is within reach is then not known; that it burns is."""
+    with opened(tmp_path) as wiring:
+        (tmp_path / "estate.yaml").write_text("keys: [", encoding="utf-8")
+        bell = wiring.rings["pd"] = Bell()
+        with escalations(wiring):
+            eventually(lambda: bell.rung == [(0, "on-call")])

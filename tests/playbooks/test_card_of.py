@@ -219,3 +219,11 @@ def test_every_kind_of_exposure_has_a_sentence(kind: ExposureKind) -> None:
     case = Case()
     case.note(EventKind.EXPOSURE_ADDED, exposure=EXPOSURE.model_copy(update={"kind": kind, "target": "aws-kms:x/y"}))
     assert card(case).burning.endswith("within reach.")
+
+
+def test_an_estate_that_cannot_be_read_is_said_so_and_hides_nothing_else() -> None:
+    """Nobody is told that nothing is within reach when nobody knows."""
+    made = card_of(Case().incident, estate=None, authority=EVERYBODY, now=START)
+    assert made.burning == "A credential that may use keys has leaked; what is within reach is not known."
+    assert made.blast_radius == "not known: the estate cannot be read"
+    assert "contain" in made.buttons
