@@ -97,7 +97,7 @@ class _Approvals:
         missing = still_missing(incident, self._wiring.authority())
         return told(
             "Your approval is recorded",
-            f"You agreed to the plan of {incident.codename}, with your passkey.",
+            f"You agreed to the plan of {incident.codename}{', an exercise' if incident.exercise else ''}, with your passkey.",
             f"The plan is not free yet: {missing}." if missing else "Every step of this plan may run now.",
             next_step="You can close this page.",
             tone="good",

@@ -79,6 +79,8 @@ def _check(what: str, look: Callable[[Wiring], str], wiring: Wiring) -> Check:
         wrong = look(wiring)
     except KeyquellError:
         wrong = f"The {what} cannot be read; `keyquell doctor` says why."
+    if not wrong and what == "roster" and wiring.settings.roster is None:
+        return Check(what=what, ok=True, sentence="There is no roster: names count as given, on the terminal alone.")
     return Check(what=what, ok=not wrong, sentence=wrong or _SOUND[what])
 
 
@@ -108,11 +110,14 @@ def _roster(wiring: Wiring) -> str:
 
 def _detectors(wiring: Wiring) -> str:
     silent: set[str] = set()
-    for event in wiring.records.events(INSTALLATION):
-        if event.kind is EventKind.DETECTOR_SILENT:
-            silent.add(str(event.body["detector"]))
-        elif event.kind is EventKind.DETECTOR_HEARD:
-            silent.discard(str(event.body["detector"]))
+    words = [
+        event
+        for kind in (EventKind.DETECTOR_SILENT, EventKind.DETECTOR_HEARD)
+        for event in wiring.records.of_kind(kind, incident=INSTALLATION)
+    ]
+    for event in sorted(words, key=lambda each: each.seq):
+        change = silent.add if event.kind is EventKind.DETECTOR_SILENT else silent.discard
+        change(str(event.body["detector"]))
     configured = {str(each.get("name", each.get("type"))) for each in wiring.settings.detectors}
     lost = sorted(silent & configured)
     return f"Silent for too long: {', '.join(lost)}." if lost else ""
