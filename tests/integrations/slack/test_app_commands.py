@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 from fakes.slack_direct import direct_messages
-from slack_listening import Floor, floor, said, until
+from fakes.slack_listener import until
+from slack_listening import Floor, floor, said
 from strict_desk import DIGEST, LINK
 
 from playbooks.codenames import codename

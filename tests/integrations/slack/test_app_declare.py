@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from slack_listening import Floor, floor, until
+from fakes.slack_listener import until
+from slack_listening import Floor, floor
 from strict_desk import CREDENTIAL, KEY, LONG
 
 from playbooks.codenames import codename

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from slack_listening import COMMAND, Floor, floor, listening, open_app, said, until
+from fakes.slack_listener import listening, open_app, until
+from slack_listening import COMMAND, Floor, floor, said
 from strict_desk import CREDENTIAL
 
 LEAK = "look what I found: AKIAIOSFODNN7EXAMPLE wJalrXUtnFEMI/K7MDENG/bPxRfiCYzz1ZZZ2KEY &amp; more"

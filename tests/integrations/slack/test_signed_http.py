@@ -10,9 +10,10 @@ from urllib.parse import urlencode
 
 import httpx
 import pytest
+from fakes.slack_listener import until
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from slack_listening import Floor, floor, until
+from slack_listening import Floor, floor
 from strict_desk import CREDENTIAL
 
 

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from slack_listening import Floor, floor, listening, until
+from fakes.slack_listener import listening, until
+from slack_listening import Floor, floor
 
 from playbooks.errors import InvalidInput
 
@@ -123,7 +124,7 @@ def test_a_hung_slack_does_not_keep_the_listener_from_ending(tmp_path: Path) -> 
 
 def test_a_listener_in_another_team_hears_nothing(tmp_path: Path) -> None:
     """With ``team`` set, what comes from another workspace is acknowledged and dropped."""
-    from slack_listening import open_app
+    from fakes.slack_listener import open_app
 
     with floor(tmp_path, start=False) as at:
         app = open_app(tmp_path, at.slack, at.desk, team="T0OTHER")
@@ -140,7 +141,7 @@ def test_a_listener_in_another_team_hears_nothing(tmp_path: Path) -> None:
 )
 def test_a_wrong_setting_is_named(tmp_path: Path, wrong: dict[str, str], field: str) -> None:
     """The message names the field and repeats no value."""
-    from slack_listening import open_app
+    from fakes.slack_listener import open_app
 
     with floor(tmp_path, start=False) as at, pytest.raises(InvalidInput) as caught:
         open_app(tmp_path, at.slack, at.desk, **wrong)
