@@ -94,10 +94,11 @@ class _Approvals:
             return refused(error, title="Nothing was approved", status=self._status(token))
         self._background.contain(incident_id)
         incident = self._wiring.incident(incident_id)
+        exercise = " (an exercise)" if incident.exercise else ""
         missing = still_missing(incident, self._wiring.authority())
         return told(
             "Your approval is recorded",
-            f"You agreed to the plan of {incident.codename}{', an exercise' if incident.exercise else ''}, with your passkey.",
+            f"You agreed to the plan of {incident.codename}{exercise}, with your passkey.",
             f"The plan is not free yet: {missing}." if missing else "Every step of this plan may run now.",
             next_step="You can close this page.",
             tone="good",

@@ -69,9 +69,16 @@ class Browser:
         self._wait_until(lambda: self.heading() != before or self._complaint())
         return self.heading() if self.heading() != before else self._complaint()
 
+    def submit(self, selector: str) -> str:
+        """Press a form's button; returns the heading of the page that it leads to."""
+        before = self.heading()
+        self.driver.find_element(By.CSS_SELECTOR, selector).click()
+        self._wait_until(lambda: self.heading() not in ("", before))
+        return self.heading()
+
     def heading(self) -> str:
         """What the page says first."""
-        return str(self.driver.execute_script("return document.querySelector('h1').textContent")).strip()
+        return str(self.driver.execute_script("return document.querySelector('h1')?.textContent ?? ''")).strip()
 
     def text(self) -> str:
         """Everything that a person can read."""

@@ -116,8 +116,7 @@ def test_a_no_needs_the_link_alone_and_stops_the_plan(office: WebOffice, passkey
     passkeys.open(office.approve_link("bob"))
     passkeys.driver.find_element(By.CSS_SELECTOR, ".deny summary").click()
     passkeys.driver.find_element(By.ID, "reason").send_keys("the release of tonight needs it")
-    passkeys.driver.find_element(By.CSS_SELECTOR, "button.no").click()
-    assert passkeys.heading() == "You said no to this plan"
+    assert passkeys.submit("button.no") == "You said no to this plan"
     denial = office.wiring.incident(CASE).denials[0]
     assert (denial.approver, denial.reason) == ("bob", "the release of tonight needs it")
     passkeys.open(office.approve_link("carol"))
