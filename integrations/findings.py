@@ -96,10 +96,19 @@ def secrets_in(text: str) -> list[str]:
 
 
 def redact(text: str) -> str:
-    """The text with whatever looks like a secret blanked; the ids of access keys stay, for they are no secret.
+    """What a person wrote, with whatever looks like a secret blanked; the ids of access keys stay, they are no secret.
 
-    A private key without its end hides all that follows.
+    A private key without its end hides all that follows.  A text of one word with a digit is blanked whole, unless it
+    looks like a URI or a ticket's name.
     """
+    word = _ONE_WORD.fullmatch(text)
+    if word and re.search("[0-9]", word["secret"]) and not _NAME.fullmatch(word["secret"]):
+        return text[: word.start("secret")] + BLANK + text[word.end("secret") :]
+    return masked(text)
+
+
+def masked(text: str) -> str:
+    """The same for a field of a document, where one word is a name and stays."""
     parts, at = [], 0
     for start, end in _places(text):
         parts += [text[at:start], BLANK]
@@ -129,9 +138,6 @@ def _candidates(text: str) -> Iterator[tuple[int, int]]:
     for found in _RANDOM.finditer(text):
         inside = any(start <= found.start() and found.end() <= end for start, end in addresses)
         yield from (span for span in _runs(found, apart=inside) if _looks_random(text[slice(*span)]))
-    word = _ONE_WORD.fullmatch(text)
-    if word and re.search("[0-9]", word["secret"]) and not _NAME.fullmatch(word["secret"]):
-        yield word.span("secret")
 
 
 def _runs(found: re.Match[str], *, apart: bool) -> Iterator[tuple[int, int]]:

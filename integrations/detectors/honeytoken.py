@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from integrations.findings import redact
+from integrations.findings import masked
 from integrations.hooks import HookAuth, parse_json, within_limit
 from integrations.reports import moment, read_options, shown
 from playbooks.errors import InvalidInput
@@ -73,14 +73,14 @@ class Honeytoken:
         if not isinstance(alert, dict):
             raise InvalidInput(f"the webhook of {self._name} must be a JSON object")
         token = _token(alert)
-        memo = shown(redact(_text(alert, "memo")), limit=120)
+        memo = shown(masked(_text(alert, "memo")), limit=120)
         if not token:
             raise InvalidInput(f"the webhook of {self._name} names no token")
         at = moment(alert.get("time"))
         if at is None:
             raise InvalidInput(f"the webhook of {self._name} has no time that can be read")
         bait = self._options.tokens.get(token) or self._options.tokens.get(_text(alert, "memo")) or Bait()
-        agent = shown(redact(_text(alert, "useragent")), limit=60)
+        agent = shown(masked(_text(alert, "useragent")), limit=60)
         way = f"{_address(alert)} with {agent}" if agent else _address(alert)
         return (
             Signal(

@@ -12,16 +12,18 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from integrations.findings import classify, redact
+from integrations.findings import classify, masked
 from integrations.fingerprints import installation_key
 from integrations.hooks import HookAuth, parse_json, refuse, within_limit
 from integrations.reports import ReportOptions, moment, poll_reports, read_options, shown
 from playbooks.errors import InvalidInput
 from playbooks.exposures import ExposureKind, Fingerprint, FingerprintKind, Signal
 from playbooks.ports import Clock
+from playbooks.refs import KeyRef
 
 _FIELD = re.compile(r"\{([^{}]*)\}")
-_NAME = re.compile(r"[!-~]{1,300}")
+_ACCESS_KEY = re.compile(r"(?:AKIA|ASIA)[A-Z0-9]{12,124}")
+_ACCESSOR = re.compile(r"[A-Za-z0-9-]{8,64}(?:\.[A-Za-z0-9]{1,16})?")
 _HEX = re.compile(r"[0-9a-f]+")
 _DIGITS = {"token-sha256": 64, "spki-sha256": 64, "certificate-sha256": 64, "key-check-value": 6}
 
@@ -176,25 +178,22 @@ class JsonMapping:
 
     def _identifier(self, place: FingerprintAt, value: str) -> Fingerprint:
         """Raises InvalidInput for a value that is not of the kind: it may be a secret that was put in a wrong field."""
-        digits = _DIGITS.get(place.kind)
         if place.kind in _DIGITS or place.kind == "certificate-serial":
             value = value.lower().replace(":", "").removeprefix("0x")
-            if not _HEX.fullmatch(value) or len(value) != (digits or len(value)):
-                raise InvalidInput(f"the document of {self._name}: what is at {place.path!r} is no {place.kind}")
-        elif not _NAME.fullmatch(value) or redact(value) != value:
+        if not _is_of(place.kind, value):
             raise InvalidInput(f"the document of {self._name}: what is at {place.path!r} is no {place.kind}")
         return Fingerprint.model_validate({"kind": place.kind, "value": value})
 
     def _identity(self, item: Any, number: int, secrets: Sequence[str]) -> str:
-        """What is at its place; an id that looks like a secret, as most do, is hashed, so that ids stay distinct."""
+        """What is at its place; an id that looks like a secret, as many do, is hashed, so that ids stay distinct."""
         identity = shown(_word(item, self._options.external_id), hide=secrets)
         if not identity.strip("…"):
             place = self._options.external_id
             raise InvalidInput(f"the document of {self._name}: item {number} has no identity at {place!r}")
-        return identity if redact(identity) == identity else hashlib.sha256(identity.encode()).hexdigest()
+        return identity if masked(identity) == identity else hashlib.sha256(identity.encode()).hexdigest()
 
     def _summary(self, item: Any, secrets: Sequence[str]) -> str:
-        return _FIELD.sub(lambda found: _shown_at(item, found[1], secrets) or "?", self._options.summary)
+        return _FIELD.sub(lambda found: masked(_shown_at(item, found[1], secrets)) or "?", self._options.summary)
 
 
 class PolledJsonMapping(JsonMapping):
@@ -203,6 +202,18 @@ class PolledJsonMapping(JsonMapping):
     def poll(self, *, cursor: str) -> tuple[Sequence[Signal], str]:
         """The findings of every document that changed since the cursor ("": of all)."""
         return poll_reports(self._options, self.read, cursor=cursor, pattern="*.json")
+
+
+def _is_of(kind: str, value: str) -> bool:
+    """Has the value the form of its kind?"""
+    if kind in ("access-key-id", "token-accessor"):
+        return bool((_ACCESS_KEY if kind == "access-key-id" else _ACCESSOR).fullmatch(value))
+    if kind == "key-uri":
+        try:
+            return bool(KeyRef.parse(value))
+        except InvalidInput:
+            return False
+    return bool(_HEX.fullmatch(value)) and len(value) == _DIGITS.get(kind, len(value))
 
 
 def _kind(item: Any, kind: ExposureKind | KindAt | None) -> ExposureKind | None:
@@ -218,7 +229,7 @@ def _confidence(item: Any, confidence: float | ConfidenceAt) -> float:
 
 
 def _shown_at(item: Any, path: str, secrets: Sequence[str]) -> str:
-    return redact(shown(_word(item, path), hide=secrets))
+    return shown(_word(item, path), hide=secrets)
 
 
 def _word(item: Any, path: str) -> str:

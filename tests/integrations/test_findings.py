@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from integrations.findings import BLANK, classify, recognise, redact, secrets_in
+from integrations.findings import BLANK, classify, masked, recognise, redact, secrets_in
 from integrations.fingerprints import key_check_values, keyed, spki_sha256
 from playbooks.exposures import ExposureKind, Fingerprint
 
@@ -106,6 +106,12 @@ def test_a_secret_in_a_sentence_is_found_and_blanked(text: str, secret: str) -> 
 def test_plain_words_stay(text: str) -> None:
     """Names, addresses, commits and ids of access keys are no secrets."""
     assert redact(text) == text
+
+
+@pytest.mark.parametrize("text", ["settings2.py", "alert-17", "shop1"])
+def test_a_lone_word_is_a_name_in_a_document_and_a_secret_in_a_message(text: str) -> None:
+    """A person who sends one word with a digit may have sent the password."""
+    assert (masked(text), redact(text)) == (text, BLANK)
 
 
 def test_several_secrets_are_found_in_their_order() -> None:
