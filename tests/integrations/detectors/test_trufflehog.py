@@ -11,6 +11,9 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from findings_abuse import FUZZ, mutations, only_expected
+from hypothesis import given
+from hypothesis import strategies as st
 
 from integrations.detectors.trufflehog import TruffleHog
 from integrations.fingerprints import installation_key, keyed, spki_sha256
@@ -152,6 +155,40 @@ def test_the_installation_key_is_made_once_and_kept_private(tmp_path: Path) -> N
     path.chmod(0o644)
     with pytest.raises(InvalidInput, match="may be read by others"):
         installation_key(path)
+
+
+def test_a_whole_output_is_read_at_once(tmp_path: Path) -> None:
+    """As `keyquell ingest` does: the same findings with the same ids as from a file."""
+    place = write(tmp_path / "a.json", aws_finding(), finding("472913"), aws_finding())
+    detector = opened(tmp_path)
+    polled, _ = detector.poll(cursor="")
+    assert [each.external_id for each in detector.read(place.read_bytes())] == [each.external_id for each in polled]
+
+
+@pytest.mark.parametrize("line", [b'{"Raw": "472913"', b"[1]", b"7", b"[" * 9999, b'{"Raw": "\\ud800"}'])
+def test_a_broken_line_is_named_and_stops_no_poll(tmp_path: Path, line: bytes) -> None:
+    """Read by a person it is refused by its number; in a file that is polled it is passed over."""
+    document = json.dumps(aws_finding()).encode() + b"\n" + line + b"\n"
+    (tmp_path / "a.json").write_bytes(document)
+    detector = opened(tmp_path)
+    assert len(detector.poll(cursor="")[0]) == 1
+    with pytest.raises(InvalidInput, match="line 2") as caught:
+        detector.read(document)
+    assert "472913" not in str(caught.value)
+
+
+def test_a_detector_without_a_place_reads_but_cannot_be_polled() -> None:
+    """A forgotten folder must not look like silence."""
+    with pytest.raises(InvalidInput, match="neither file nor folder"):
+        TruffleHog.open("scanner", {}, clock=now).poll(cursor="")
+
+
+@FUZZ
+@given(document=mutations(aws_finding()) | st.binary(max_size=200))
+def test_a_strange_finding_breaks_nothing(document: bytes) -> None:
+    """Signals or a refusal, and never the secret."""
+    reader = TruffleHog.open("scanner", {}, clock=now)
+    assert SECRET_KEY not in "".join(each.model_dump_json() for each in only_expected(lambda: reader.read(document)))
 
 
 @pytest.mark.parametrize("options", [{"file": "a", "folder": "b"}, {"folder": "a", "colour": "red"}])
