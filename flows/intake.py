@@ -15,6 +15,7 @@ import fasteners
 from flows.approvals import approve, close, deny
 from flows.installation import note_unmatched
 from flows.opening import open_case, open_incidents, opened_by, settled_by
+from flows.urgency import urgent
 from flows.wiring import Wiring
 from playbooks.blast_radius import blast_radius
 from playbooks.correlation import holds, joins, opened, same_thing, strengthened
@@ -82,6 +83,14 @@ def take_in(wiring: Wiring, signal: Signal) -> Taken:
     if not found:
         note_unmatched(wiring, signal)
         return Taken("", "unmatched")
+    with urgent():
+        taken = _take_in(wiring, signal, found)
+        if taken.open:
+            _planned(wiring, taken.incident)
+    return taken
+
+
+def _take_in(wiring: Wiring, signal: Signal, found: tuple[Exposure, ...]) -> Taken:
     with _alone(wiring):
         for incident in open_incidents(wiring):
             if not _belongs(incident, signal, found):
@@ -94,7 +103,6 @@ def take_in(wiring: Wiring, signal: Signal) -> Taken:
             return Taken(settled, "settled")
         incident_id = open_case(wiring, found, requested_by=_detector(signal), severity="high", playbook="")
         _add(wiring, incident_id, signal, found)
-        _replan(wiring, incident_id)
     return Taken(incident_id, "opened")
 
 
@@ -114,20 +122,34 @@ def declare(
     it.  ``note`` is the person's remark, free of secrets.
     Raises InvalidInput when an exposed key or credential is not in the estate.
     """
-    with _alone(wiring):
-        incident_id = opened_by(wiring, origin)
-        if not incident_id:
-            for exposure in exposures:
-                _known(wiring, exposure)
-            incident_id = open_case(
-                wiring, exposures, requested_by=requested_by, severity=severity, playbook=playbook, origin=origin
-            )
-        incident = wiring.incident(incident_id)
-        if incident.plan is None and incident.closed is None:
-            if note and all(event.kind is not EventKind.NOTE for event in wiring.records.events(incident_id)):
-                _note(wiring, incident_id, EventKind.NOTE, text=note, by=requested_by)
-            _add(wiring, incident_id, None, [each for each in exposures if each not in incident.exposures])
-            _replan(wiring, incident_id)
+    with urgent():
+        with _alone(wiring):
+            incident_id = _declared(wiring, exposures, requested_by, severity, playbook, origin, note)
+        _planned(wiring, incident_id)
+    return incident_id
+
+
+def _declared(
+    wiring: Wiring,
+    exposures: Sequence[Exposure],
+    requested_by: str,
+    severity: str,
+    playbook: str,
+    origin: str,
+    note: str,
+) -> str:
+    incident_id = opened_by(wiring, origin)
+    if not incident_id:
+        for exposure in exposures:
+            _known(wiring, exposure)
+        incident_id = open_case(
+            wiring, exposures, requested_by=requested_by, severity=severity, playbook=playbook, origin=origin
+        )
+    incident = wiring.incident(incident_id)
+    if incident.plan is None and incident.closed is None:
+        if note and all(event.kind is not EventKind.NOTE for event in wiring.records.events(incident_id)):
+            _note(wiring, incident_id, EventKind.NOTE, text=note, by=requested_by)
+        _add(wiring, incident_id, None, [each for each in exposures if each not in incident.exposures])
     return incident_id
 
 
@@ -154,11 +176,6 @@ def replan(wiring: Wiring, incident_id: str) -> Plan:
 
     Raises InvalidInput for an incident that was closed before it had a plan.
     """
-    with _alone(wiring):
-        return _replan(wiring, incident_id)
-
-
-def _replan(wiring: Wiring, incident_id: str) -> Plan:
     while True:
         incident = wiring.incident(incident_id)
         if incident.plan is not None and (incident.closed is not None or _begun(incident)):
@@ -223,11 +240,20 @@ def _join(
     ]
     raised = [after for before, after in stronger if after != before]
     _add(wiring, incident.id, None if seen else signal, [*news, *raised])
-    if news or incident.plan is None:
-        _replan(wiring, incident.id)
-    else:
+    if not news and incident.plan is not None:
         _open_gates(wiring, incident.id)
     return Taken(incident.id, "known" if seen else "joined")
+
+
+def _planned(wiring: Wiring, incident_id: str) -> None:
+    """See that the plan covers what is known to be out; outside the lock, because a backend may take its time."""
+    incident = wiring.incident(incident_id)
+    if incident.closed is None and (incident.plan is None or not _covers(incident.plan, incident.exposures)):
+        replan(wiring, incident_id)
+
+
+def _covers(plan: Plan, exposures: Sequence[Exposure]) -> bool:
+    return {f"{each.kind} of {each.target}" for each in exposures} <= set(plan.exposures)
 
 
 def _open_gates(wiring: Wiring, incident_id: str) -> None:
