@@ -48,6 +48,11 @@ class Background:
         """Start taking back the reversible steps."""
         self._start("undo", incident_id, lambda: undo(self._wiring, incident_id, by=by))
 
+    def busy(self, incident_id: str) -> bool:
+        """Is anything of this incident under way?"""
+        with self._lock:
+            return any(name[1] == incident_id for name in self._running)
+
     def wait(self, *, seconds: float) -> None:
         """Wait for what runs now, for at most so long each."""
         with self._lock:

@@ -13,6 +13,7 @@ from flows.background import Trouble, log_trouble
 from flows.cases import Cases
 from flows.messages import deliver
 from flows.outbox import pending
+from flows.urgency import after_the_urgent
 from flows.wiring import Wiring
 from playbooks.card_of import card_of
 from playbooks.errors import InvalidInput, KeyquellError, Throttled
@@ -103,7 +104,8 @@ class Boards:
             post.work = self._pool(name).submit(self._show, name, surface, incident.id)
 
     def _show(self, name: str, surface: Shows, incident_id: str) -> int:
-        """Show the case as it is now; the number of the last event that was shown."""
+        """Show the case as it is now, once no first call waits; the number of the last event that was shown."""
+        after_the_urgent()
         events = self._wiring.records.events(incident_id)
         incident = Incident.of(events)
         links = incident.people.links.get(name, {})

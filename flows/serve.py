@@ -151,7 +151,7 @@ class _Serving:
             async def drive(incident_id: str) -> str:
                 return str(await respond(str(self._config), incident_id, APPROVAL_PATIENCE_SECONDS))
 
-            responses = Responses(self._wiring, drive, say=self._say)
+            responses = Responses(self._wiring, drive, say=self._say, busy=self._background.busy)
             scheduled = asyncio.create_task(_keep_schedules(self._drill_command, self._say))
             self._say("Ready.")
             try:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from flows.desk import ResponseDesk
-
 from console.web.app import create_app
 from console.web.server import WebServer
 from flows.background import Background
+from flows.desk import ResponseDesk
 from flows.serve import Say, Service
 from flows.wiring import Wiring
 
