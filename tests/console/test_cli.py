@@ -41,6 +41,22 @@ COMMANDS = [
     "report",
     "serve",
     "doctor",
+    "acknowledge",
+    "who",
+    "break-glass",
+    "review-glass",
+    "roster",
+    "roster check",
+    "roster show",
+    "roster enrol",
+    "roster remove-passkey",
+    "message",
+    "message list",
+    "message show",
+    "message draft",
+    "message release",
+    "message withdraw",
+    "ingest",
 ]
 
 
