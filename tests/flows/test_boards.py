@@ -67,7 +67,7 @@ def test_a_board_is_never_called_sooner_than_it_allows(wiring: OpenedByHand) -> 
             note(wiring, EventKind.NOTE, text=str(number), by="bob")
         eventually(lambda: len(board.views) >= 2)
     gaps = [later - sooner for sooner, later in zip(board.moments, board.moments[1:], strict=False)]
-    assert min(gaps) >= 0.29
+    assert min(gaps) >= 0.2
 
 
 def test_one_board_that_is_down_does_not_hold_up_the_other(wiring: OpenedByHand) -> None:
