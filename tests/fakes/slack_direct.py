@@ -1,4 +1,4 @@
-"""Direct messages of the fake Slack: ``conversations.open`` for one person.  Import it before a workspace is made."""
+"""Direct messages of the fake Slack: ``conversations.open`` for one person."""
 
 from __future__ import annotations
 

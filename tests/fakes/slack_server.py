@@ -21,14 +21,14 @@ from typing import Any, Self, TypeVar
 from urllib.parse import parse_qsl
 
 from aiohttp import web
-from fakes import slack_conversations, slack_views
+from fakes import slack_conversations, slack_direct, slack_views
 from fakes.slack_chat import respond
 from fakes.slack_people import PlaysPeople
 from fakes.slack_socket import Ack, NotAnsweredError, Sockets
 from fakes.slack_workspace import METHODS, Args, Method, SlackError
 
 __all__ = ["Ack", "Call", "FakeSlack", "NotAnsweredError", "SlackError"]
-_REGISTERED = (slack_conversations, slack_views)
+_REGISTERED = (slack_conversations, slack_direct, slack_views)
 _T = TypeVar("_T")
 DEFAULT_SCOPES = frozenset(scope for each in METHODS.values() if each.token == "bot" for scope in each.scopes) | {
     "commands"
