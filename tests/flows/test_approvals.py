@@ -8,6 +8,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import yaml
@@ -84,7 +85,9 @@ def another_plan(wiring: Wiring, shop: Shop, case: str) -> Plan:
     """The plan after somebody was added to the estate."""
     estate = yaml.safe_load(shop.estate.read_text())
     estate["consumers"].append({"name": f"service-{len(estate['consumers'])}", "owner": "x", "uses": [shop.key]})
-    shop.estate.write_text(yaml.safe_dump(estate))
+    fresh = shop.estate.with_suffix(f".{uuid4().hex}")
+    fresh.write_text(yaml.safe_dump(estate))
+    fresh.replace(shop.estate)
     return intake.replan(wiring, case)
 
 
