@@ -19,7 +19,10 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 
 class Role(StrEnum):
-    """What a person may do.  ``exercise`` stands for declare and contain in an exercise, and starts drills."""
+    """What a person may do.  ``exercise`` stands for declare and contain in an exercise, and starts drills.
+
+    Every role reads; ``read`` does nothing else (managers), ``audit`` also exports and takes evidence.
+    """
 
     DECLARE = "declare"
     CONTAIN = "contain"
@@ -27,6 +30,7 @@ class Role(StrEnum):
     RETIRE = "retire"
     AUDIT = "audit"
     EXERCISE = "exercise"
+    READ = "read"
 
 
 class _Part(BaseModel):

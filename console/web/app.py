@@ -12,13 +12,20 @@ from starlette.staticfiles import StaticFiles
 
 from console.web import approvals, enrolment, health, hooks
 from console.web.guard import Guard
+from console.web.local_visitors import LocalVisitors
 from console.web.pages import STATIC, told
+from console.web.site import Site
 from console.web.threads import Threads
+from console.web.views import now
+from console.web.visitors import SignInNeededError, Visitors
 from flows.background import Background
+from flows.overview import Overview
 from flows.wiring import Wiring
 from playbooks.desk import Desk
 
 _FOR_PEOPLE = ("/approve/", "/enrol/")
+_VIEWS = (now,)
+"""The pages in the order of the navigation."""
 
 
 def create_app(wiring: Wiring, desk: Desk, background: Background, *, chat: Any = None) -> FastAPI:
@@ -40,8 +47,14 @@ def create_app(wiring: Wiring, desk: Desk, background: Background, *, chat: Any 
     app.include_router(enrolment.router(wiring, people))
     app.include_router(hooks.router(wiring, desk, background, Threads(), chat=chat))
     app.include_router(health.router(wiring, people, chat=chat))
+    visitors: Visitors = LocalVisitors()
+    sections = tuple(each.SECTION for each in _VIEWS)
+    site = Site(wiring, desk, background, Overview(wiring), visitors, people, sections)
+    for view in _VIEWS:
+        app.include_router(view.router(site))
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.add_exception_handler(HTTPException, _failed)
+    app.add_exception_handler(SignInNeededError, _sign_in)
     return app
 
 
@@ -57,3 +70,8 @@ async def _failed(request: Request, error: Exception) -> Response:
             status=error.status_code,
         )
     return JSONResponse({"error": str(error.detail)}, status_code=error.status_code, headers=error.headers)
+
+
+async def _sign_in(request: Request, error: Exception) -> Response:
+    """Nobody is signed in."""
+    return told("Sign in first", "This page is for people of the roster.", tone="calm", status=401)

@@ -1,0 +1,75 @@
+"""One incident in a line: what lists, metrics and the web page need of it without reading its events again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+
+from playbooks.incident import Incident
+from playbooks.metrics.measure import Measure
+from playbooks.record import Event
+from playbooks.timings import Timings
+
+
+class Summary(BaseModel):
+    """Computed from the events up to number ``seq`` and nothing else; ``outcome`` is "" while the case is open.
+
+    ``exercise`` cases are never pooled with real ones.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str
+    seq: int
+    codename: str
+    severity: str
+    exercise: bool
+    scenario: str
+    playbook: str
+    phase: str
+    requested_by: str
+    outcome: str
+    exposures: tuple[str, ...]
+    targets: tuple[str, ...]
+    opened_at: AwareDatetime
+    detected_at: AwareDatetime | None
+    acknowledged_at: AwareDatetime | None
+    contained_at: AwareDatetime | None
+    data_safe_at: AwareDatetime | None
+    restored_at: AwareDatetime | None
+    closed_at: AwareDatetime | None
+    measures: tuple[Measure, ...] = ()
+
+    @property
+    def open(self) -> bool:
+        """Is the case still going on?"""
+        return self.closed_at is None
+
+
+def summary_of(events: Sequence[Event]) -> Summary:
+    """The line of an incident; RecordError when its events contradict one another."""
+    incident = Incident.of(events)
+    timings = Timings.of(events)
+    taken = incident.people.acknowledged
+    return Summary(
+        id=incident.id,
+        seq=incident.events - 1,
+        codename=incident.codename,
+        severity=incident.severity,
+        exercise=incident.exercise,
+        scenario=incident.scenario,
+        playbook=incident.playbook,
+        phase=incident.phase,
+        requested_by=incident.requested_by,
+        outcome=incident.closed.outcome if incident.closed else "",
+        exposures=tuple(dict.fromkeys(each.kind.value for each in incident.exposures)),
+        targets=tuple(str(each.target) for each in incident.exposures),
+        opened_at=incident.opened_at,
+        detected_at=timings.detected_at,
+        acknowledged_at=taken.at if taken else None,
+        contained_at=incident.contained_at,
+        data_safe_at=incident.data_safe_at,
+        restored_at=incident.restored_at,
+        closed_at=incident.closed.at if incident.closed else None,
+    )
