@@ -42,6 +42,20 @@ class Policy(_Section):
     link_minutes: float = Field(default=5, gt=0, description="How long a link to approve or to enrol is good.")
 
 
+class Oidc(_Section):
+    """The client as it is registered at the identity provider; the browser returns to ``{web.url}/sign-in/oidc/back``.
+
+    ``claim`` must equal one person's e-mail address in the roster when it is ``email``, else one person's name.
+    """
+
+    issuer: str = Field(pattern=r"^https?://\S+$", description="Exactly as its discovery document has it.")
+    client_id: str
+    client_secret: str = Field(pattern="^(env|file):", description="Reference to the secret, never the secret.")
+    claim: str = "email"
+    scopes: tuple[str, ...] = ("openid", "email", "profile")
+    label: str = Field(default="your company account", description="What the button calls it.")
+
+
 class Web(_Section):
     """The web page: passkeys, webhooks, health.  ``url`` is how browsers reach it; passkeys are bound to its host."""
 
@@ -51,6 +65,8 @@ class Web(_Section):
     trusted_proxies: tuple[str, ...] = Field(
         default=(), description="Addresses of reverse proxies whose X-Forwarded-For is believed."
     )
+    session_hours: float = Field(default=12, gt=0, description="How long somebody stays signed in.")
+    oidc: Oidc | None = Field(default=None, description="Sign-in by OpenID Connect, beside passkeys.")
 
     @property
     def host(self) -> str:

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from importlib.metadata import version
 from typing import Any
+from urllib.parse import quote
 
 from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 
-from console.web import approvals, enrolment, health, hooks
+from console.web import approvals, enrolment, health, hooks, sign_in
 from console.web.guard import Guard
 from console.web.local_visitors import LocalVisitors
 from console.web.pages import STATIC, told
+from console.web.roster_visitors import RosterVisitors
 from console.web.site import Site
 from console.web.threads import Threads
 from console.web.views import now
 from console.web.visitors import SignInNeededError, Visitors
 from flows.background import Background
 from flows.overview import Overview
+from flows.sign_in import SignIn
 from flows.wiring import Wiring
 from playbooks.desk import Desk
 
@@ -47,7 +50,11 @@ def create_app(wiring: Wiring, desk: Desk, background: Background, *, chat: Any 
     app.include_router(enrolment.router(wiring, people))
     app.include_router(hooks.router(wiring, desk, background, Threads(), chat=chat))
     app.include_router(health.router(wiring, people, chat=chat))
-    visitors: Visitors = LocalVisitors()
+    doors = SignIn(wiring)
+    roster_kept = wiring.settings.roster is not None
+    visitors: Visitors = RosterVisitors(wiring, doors) if roster_kept else LocalVisitors()
+    if roster_kept:
+        app.include_router(sign_in.router(wiring, doors, people))
     sections = tuple(each.SECTION for each in _VIEWS)
     site = Site(wiring, desk, background, Overview(wiring), visitors, people, sections)
     for view in _VIEWS:
@@ -55,6 +62,7 @@ def create_app(wiring: Wiring, desk: Desk, background: Background, *, chat: Any 
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.add_exception_handler(HTTPException, _failed)
     app.add_exception_handler(SignInNeededError, _sign_in)
+    app.state.roster_kept = roster_kept
     return app
 
 
@@ -72,6 +80,15 @@ async def _failed(request: Request, error: Exception) -> Response:
     return JSONResponse({"error": str(error.detail)}, status_code=error.status_code, headers=error.headers)
 
 
-async def _sign_in(request: Request, error: Exception) -> Response:
-    """Nobody is signed in."""
-    return told("Sign in first", "This page is for people of the roster.", tone="calm", status=401)
+async def _sign_in(request: Request, _error: Exception) -> Response:
+    """Nobody is signed in: people are led to the door, programs are told."""
+    if "text/html" not in request.headers.get("accept", "") or request.method != "GET":
+        return JSONResponse({"error": "Nobody is signed in."}, status_code=401)
+    if request.app.state.roster_kept:
+        return RedirectResponse(f"/sign-in?to={quote(request.url.path)}", status_code=303)
+    return told(
+        "These pages are for this host alone",
+        "No roster says who may look, so that only whoever sits at this host does.",
+        next_step="Set `roster` in keyquell.yaml, or open the page on the host itself.",
+        status=401,
+    )

@@ -64,6 +64,11 @@ async function send(credential) {
     headers: { "content-type": "application/json", accept: "text/html" },
     body: JSON.stringify(body),
   });
+  const next = answer.headers.get("x-continue");
+  if (answer.ok && next?.startsWith("/") && !next.startsWith("//")) {
+    location.assign(next);
+    return;
+  }
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   const told = page.querySelector("main");
   if (!told) throw new Error("no page");
