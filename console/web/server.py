@@ -11,6 +11,7 @@ from contextlib import contextmanager
 import uvicorn
 from fastapi import FastAPI
 
+from console.web.connections import Impatient
 from playbooks.errors import InvalidInput
 
 _GRACE_SECONDS = 5
@@ -52,6 +53,7 @@ class WebServer:
         """No access log (paths hold tokens) and no belief in forwarded headers: the app sees to both itself."""
         return uvicorn.Config(
             self._app,
+            http=Impatient,
             access_log=False,
             proxy_headers=False,
             server_header=False,
