@@ -7,6 +7,7 @@ from typing import Any
 
 from flows.wiring import Wiring
 from playbooks.authority import STRONG, Authority
+from playbooks.deeds import APPROVE
 from playbooks.errors import Conflict, InvalidInput, NotApproved
 from playbooks.event_bodies import Assertion, body_of
 from playbooks.gates import same_person
@@ -42,7 +43,13 @@ def approve(
         if request:
             _refuse_unless_asked(incident, request, approver, plan)
         given = Approval(
-            approver, plan.digest, method, wiring.clock(), request=request, passkey_enrolled_at=passkey_enrolled_at
+            approver,
+            plan.digest,
+            method,
+            wiring.clock(),
+            request=request,
+            passkey_enrolled_at=passkey_enrolled_at,
+            credential=assertion.credential_id if assertion else "",
         )
         if not request and _adds_nothing(given, incident, plan, wiring.authority()):
             return
@@ -68,12 +75,23 @@ def close(wiring: Wiring, incident_id: str, *, by: str, outcome: str) -> None:
     """End the case, once.  Raises InvalidInput for an outcome that the record contradicts."""
     while True:
         incident = wiring.incident(incident_id)
-        if incident.closed is not None:
+        if incident.closed is not None and incident.closed.outcome == outcome:
             return
-        if outcome == "recovered":
-            _refuse_if_open(incident)
+        may_close(incident, outcome)
         if _written(wiring, incident, EventKind.CLOSED, by=by, outcome=outcome):
             return
+
+
+def may_close(incident: Incident, outcome: str) -> None:
+    """Raise InvalidInput when the case ended otherwise, or the record contradicts the outcome."""
+    before = incident.closed
+    if before is not None and before.outcome != outcome:
+        raise InvalidInput(
+            f"{incident.id} was closed as {before.outcome} by {before.by} and stays so.",
+            hint="Declare it anew if it burns again.",
+        )
+    if before is None and outcome == "recovered":
+        _refuse_if_open(incident)
 
 
 def _refuse_if_open(incident: Incident) -> None:
@@ -118,6 +136,8 @@ def _refuse_unless_asked(incident: Incident, request: str, approver: str, plan: 
     asked = incident.people.asked.get(request)
     if asked is None or not same_person(asked.approver, approver):
         why = "the link was not made for this person"
+    elif asked.deed != APPROVE:
+        why = "the link was made for something else"
     elif asked.digest != plan.digest:
         why = "the plan has changed since the link was made"
     elif request in incident.redeemed:

@@ -11,6 +11,7 @@ from integrations.passkeys import Passkey, Site, sign_count_of
 from playbooks.errors import Conflict, InvalidInput
 from playbooks.event_bodies import (
     ApprovalGiven,
+    Confirmed,
     PasskeyEnrolled,
     PasskeyInvited,
     PasskeyRemoved,
@@ -77,11 +78,14 @@ def read_register(wiring: Wiring) -> PasskeyRegister:
 
 def in_use(wiring: Wiring, known: KnownPasskey) -> Passkey:
     """The passkey with the highest sign count that any approval in the record shows of it."""
-    bodies = (read_body(event) for event in wiring.records.of_kind(EventKind.APPROVAL_GIVEN))
+    kinds = (EventKind.APPROVAL_GIVEN, EventKind.CONFIRMED)
+    bodies = (read_body(event) for kind in kinds for event in wiring.records.of_kind(kind))
     counts = [
         sign_count_of(body.assertion)
         for body in bodies
-        if isinstance(body, ApprovalGiven) and body.assertion and body.assertion.credential_id == known.credential_id
+        if isinstance(body, ApprovalGiven | Confirmed)
+        and body.assertion
+        and body.assertion.credential_id == known.credential_id
     ]
     return Passkey(known.credential_id, known.public_key, max([known.sign_count, *counts]))
 

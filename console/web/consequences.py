@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from console.web.pages import moment
 from playbooks.authority import Authority
+from playbooks.card_words import in_force
 from playbooks.gates import satisfied
 from playbooks.incident import Incident
 from playbooks.plans import Action, Reversibility, Step
@@ -43,7 +44,7 @@ def reversible_steps(incident: Incident) -> list[str]:
     """What waits for people too, but can be undone."""
     waiting = [step for step in _ahead(incident) if step.gate.people]
     return [
-        f"{step.target}: {step.action.value.replace('-', ' ')}. {step.price}".rstrip()
+        f"{step.target}: {_doing(step)}. {step.price}".rstrip()
         for step in waiting
         if step.reversibility is Reversibility.REVERSIBLE
     ]
@@ -68,6 +69,22 @@ def still_missing(incident: Incident, authority: Authority) -> str:
     return ""
 
 
+def opened_again(incident: Incident) -> list[str]:
+    """What an undo takes back: the steps that changed something and have a way back, the last first."""
+    return [f"{step.target}: {_doing(step)} is taken back." for step in reversed(in_force(incident))]
+
+
+def left_undone(incident: Incident) -> list[str]:
+    """What the end of the case leaves open: what is not proven, and the steps that will not run any more."""
+    said = [] if incident.contained_at else ["It was never proven that the leaked key or credential is dead."]
+    said += [f"Not contained: {reason}." for reason in incident.not_contained]
+    return said + [f"{step.target}: {_doing(step)} will not be done." for step in _ahead(incident)]
+
+
+def _doing(step: Step) -> str:
+    return step.action.value.replace("-", " ")
+
+
 def _ahead(incident: Incident) -> Iterator[Step]:
     for step in incident.plan.steps if incident.plan else ():
         if not step.unavailable and not incident.steps[step.id].succeeded:
@@ -78,5 +95,5 @@ def _consequence(step: Step) -> Consequence:
     fact, finality = _FINAL.get(step.action, _OTHER)
     if step.window_ends is not None:
         finality = f"It can be taken back until {moment(step.window_ends)}, and not after."
-    words = {"target": step.target, "action": step.action.value.replace("-", " "), "days": step.inputs.get("days", "?")}
+    words = {"target": step.target, "action": _doing(step), "days": step.inputs.get("days", "?")}
     return Consequence(fact.format_map(words), finality, step.price)
