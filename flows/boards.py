@@ -13,7 +13,7 @@ from flows.background import Trouble, log_trouble
 from flows.cases import Cases
 from flows.messages import deliver
 from flows.outbox import pending
-from flows.urgency import after_the_urgent
+from flows.urgency import after_the_proofs, after_the_urgent
 from flows.wiring import Wiring
 from playbooks.card_of import card_of
 from playbooks.errors import InvalidInput, KeyquellError, Throttled
@@ -104,10 +104,11 @@ class Boards:
             post.work = self._pool(name).submit(self._show, name, surface, incident.id)
 
     def _show(self, name: str, surface: Shows, incident_id: str) -> int:
-        """Show the case as it is now, once no first call waits; the number of the last event that was shown."""
+        """Show the case as it is now, once containment had its turn; the number of the last event that was shown."""
         after_the_urgent()
-        events = self._wiring.records.events(incident_id)
-        incident = Incident.of(events)
+        after_the_proofs()
+        incident = self._wiring.incident(incident_id)
+        events = self._wiring.records.events(incident_id)[: incident.events]
         links = incident.people.links.get(name, {})
         found = surface.show(view_of(self._wiring, incident, events, name))
         if news := {key: value for key, value in found.items() if links.get(key) != value}:

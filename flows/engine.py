@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from flows.effects import StepContext, StepResult, effect_of
 from flows.owners import alive, this_owner
-from flows.urgency import urgent
+from flows.urgency import proving, urgent
 from flows.wiring import Wiring
 from playbooks.errors import BackendError, Conflict, KeyquellError, NotApproved, RetirementBlocked
 from playbooks.event_bodies import body_of
@@ -83,7 +83,7 @@ def contain_now(wiring: Wiring, incident_id: str) -> Incident:
         for need in step.needs:
             if need in taken:
                 taken[need].wait()
-        with urgent() as done:
+        with proving(), urgent() as done:
 
             def accepted() -> None:
                 done()

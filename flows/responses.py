@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from flows.urgency import after_the_proofs
 from flows.wiring import Wiring
 from playbooks.errors import KeyquellError
 from playbooks.record import EventKind
@@ -37,6 +38,7 @@ class Responses:
     What has changed is seen with one query; an incident is read only when it has.  A response that ended without
     closing its case is started again once the record holds a reason to go on.  While an incident is ``busy`` (the hot
     path contains it), its flow waits: it would only wait for the same steps, at the cost of the others' first calls.
+    Nor does a flow start while another incident is being proven dead, for a moment at most.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class Responses:
             await asyncio.gather(*self._running.values(), return_exceptions=True)
 
     async def _look(self) -> None:
+        await asyncio.to_thread(after_the_proofs)
         heads = await asyncio.to_thread(self._wiring.records.heads)
         for incident_id, seq in heads.items():
             if incident_id in self._running or self._busy(incident_id):
