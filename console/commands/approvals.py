@@ -9,7 +9,7 @@ from cyclopts import Parameter
 from console.commands.incidents import As, Code, Id, at_desk, show_incident, show_link, sitting
 from console.output import Common, ExitCode, show
 
-Digest = Annotated[str, Parameter(help="Digest of the plan you looked at (the first 8 characters or more).")]
+Digest = Annotated[str, Parameter(help="Digest of the plan you looked at (the first 12 characters or more).")]
 
 
 def approve(
