@@ -5,8 +5,8 @@ drives.  The click is the submission of the form of ``/keyquell declare``.  The 
 deactivate the access key, put the key policy, one refused call with the old credential; also 20 at once.
 
 The lab's AWS, the Slack and this benchmark share the machine with what is measured.  ``burst_floor`` is what bare
-boto3 takes for the very calls that 20 of our incidents make, 20 at once and without any waiting; ``burst_ratio`` is
-that floor divided by ours.  CPU seconds are for each of the 20 incidents, of our process and of the lab's AWS.
+boto3 takes for the very calls that 20 of our incidents make, 20 at once and without any waiting; ``ratio`` is that
+floor divided by ours.  CPU seconds are for each of the 20 incidents, of our process and of the lab's AWS.
 """
 
 from __future__ import annotations
@@ -43,7 +43,9 @@ _START_SECONDS = 150.0
 
 
 def run() -> dict[str, Any]:
-    """Seconds from the click; ``ours`` is the p95 to proven, one at a time; ``burst_…`` are for 20 at once."""
+    """Seconds from the click; ``ours`` is the p95 to proven for 20 at once, which is the harder case; ``reference`` and
+    ``ratio`` are the floor and what of it is reached.
+    """
     with tempfile.TemporaryDirectory(prefix="kq-click-") as name, _fake_slack() as slack:
         folder = Path(name)
         folder.chmod(0o755)
@@ -68,10 +70,10 @@ def run() -> dict[str, Any]:
     burst_first, burst_proven = ([each[part] for each in burst] for part in (0, 1))
     ratio = p95(floor) / p95(burst_proven)
     return {
-        "name": f"click in Slack → proven dead, p95; 20 at once: {p95(burst_proven):.2f} s ({ratio:.2f} of bare speed)",
-        "ours": p95(proven),
-        "reference": p95(bare),
-        "ratio": p95(bare) / p95(proven),
+        "name": f"click in Slack → proven dead, p95, 20 at once (one at a time: {p95(proven):.2f} s)",
+        "ours": p95(burst_proven),
+        "reference": p95(floor),
+        "ratio": ratio,
         "target": 0.0,
         "limit": LIMIT_SECONDS,
         "unit": "s",
@@ -82,7 +84,6 @@ def run() -> dict[str, Any]:
         **_figures("burst_proven", burst_proven),
         **_figures("burst_bare", bare_burst),
         **_figures("burst_floor", floor),
-        "burst_ratio": round(ratio, 2),
         **cpu,
         "load": round(os.getloadavg()[0], 1),
     }
