@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-import botocore
+import boto3
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import create_request_object, prepare_request_dict
 from botocore.credentials import Credentials
@@ -20,7 +20,7 @@ from botocore.hooks import HierarchicalEmitter
 from botocore.parsers import create_parser
 from botocore.serialize import create_serializer
 
-AGENT = f"Botocore/{botocore.__version__} keyquell"
+AGENT = f"Boto3/{boto3.__version__} keyquell"
 """How we name ourselves to AWS; CloudTrail shows it."""
 
 
