@@ -27,7 +27,7 @@ class OpenLinks:
         """Was a link with this token made within the time for which links are good?  False when nobody can say."""
         request = request_of(token)
         with self._lock:
-            if request not in self._requests and time.monotonic() - self._read_at >= _READ_AGAIN_SECONDS:
+            if time.monotonic() - self._read_at >= _READ_AGAIN_SECONDS:
                 self._requests = self._read()
                 self._read_at = time.monotonic()
             return request in self._requests

@@ -94,8 +94,8 @@ class Limits:
         self._app = app
         self._trusted_proxies = tuple(trusted_proxies)
         self._know_link = know_link
-        self._people = people or Buckets(PEOPLE)
-        self._programs = programs or Buckets(PROGRAMS)
+        self._people = Buckets(PEOPLE) if people is None else people
+        self._programs = Buckets(PROGRAMS) if programs is None else programs
         self._threads = Threads()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
