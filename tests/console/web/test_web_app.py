@@ -20,11 +20,11 @@ from web_office import CASE, CODENAME, HOOK_SECRET, LEAKED, SENDERS, WebOffice, 
 from console.web.addresses import client_address
 from console.web.app import create_app
 from console.web.guard import HEADERS, MAX_BODY_BYTES
-from console.web.pages import visible
 from flows import step_up
 from flows.background import Background
 from flows.desk import ResponseDesk
 from playbooks.record import INSTALLATION, EventKind
+from playbooks.visible import visible
 
 NOWHERE = "no-such-token".ljust(43, "-")
 """In the form of a link's token, and nobody's."""
