@@ -9,13 +9,15 @@ from flows.admission import Act
 from flows.background import Background
 from flows.undo import something_to_undo
 from flows.wiring import Wiring
+from playbooks.authority import STRONG
 from playbooks.deeds import APPROVE, UNDO, outcome_of
-from playbooks.errors import Conflict, NotApproved
+from playbooks.errors import Conflict, InvalidInput, NotApproved
 from playbooks.event_bodies import Assertion, body_of
 from playbooks.gates import same_person
 from playbooks.incident import Incident
+from playbooks.plans import Plan
 from playbooks.record import EventKind
-from playbooks.roster import Role
+from playbooks.roster import Person, Role, objection
 
 
 def roles_for(deed: str, *, exercise: bool) -> tuple[Role, ...]:
@@ -31,6 +33,34 @@ def sensible(incident: Incident, deed: str) -> None:
         something_to_undo(incident)
     elif outcome is not None:
         approvals.may_close(incident, outcome)
+
+
+def candidate(
+    wiring: Wiring, incident: Incident, plan: Plan | None, *, name: str, deed: str
+) -> tuple[Person | None, str]:
+    """The person, and why they may not do this with a passkey; "" when they may."""
+    try:
+        roster = wiring.roster
+    except InvalidInput as error:
+        return None, f"the roster cannot be read, so nobody counts: {error.message.rstrip('.')}"
+    if roster is None:
+        return None, "no roster is configured, so nobody is known whose passkey would count"
+    person = roster.person(name)
+    exercise = incident.exercise or wiring.settings.exercise is not None
+    roles = roles_for(deed, exercise=exercise)
+    if why := objection(person, roles, wiring.clock()):
+        return person, why
+    if deed != APPROVE:
+        return person, _senseless(incident, deed)
+    if incident.closed is not None:
+        return person, "the case is closed"
+    if same_person(incident.requested_by, name):
+        return person, f"{name} asked for this and cannot approve it"
+    removed = wiring.authority().removed
+    given = (each for each in incident.approvals if each.method in STRONG and plan and each.digest == plan.digest)
+    if any(same_person(each.approver, name) and each.credential not in removed for each in given):
+        return person, f"{name} has approved this plan already, and counts once"
+    return person, ""
 
 
 def confirm(
@@ -95,3 +125,11 @@ def _refuse_unless_asked(incident: Incident, request: str, *, by: str, deed: str
     else:
         return
     raise NotApproved(f"{incident.id}: nothing was confirmed: {why}.", hint="Ask for a new link.")
+
+
+def _senseless(incident: Incident, deed: str) -> str:
+    try:
+        sensible(incident, deed)
+    except InvalidInput as error:
+        return error.message.rstrip(".")
+    return ""

@@ -255,7 +255,7 @@ class ResponseDesk:
             return None
         digest = now.plan.digest if now.plan else ""
         if who.person is not None:
-            if actor.via != "cli" or not (code or who.person.totp):
+            if actor.via != "cli" or not code:
                 return step_up.ask(wiring, incident_id, person=who.name, digest=digest, via=actor.via, deed=deed)
             self._take_code(actor, who, incident_id, code, act=act)
             confirmations.confirm(wiring, incident_id, by=who.name, deed=deed, digest=digest, method="totp")

@@ -86,6 +86,8 @@ def enrol(wiring: Wiring, token: str, registration: Mapping[str, Any], *, label:
             _refuse(wiring, name, error.message, hint=error.hint)
         if made.credential_id in invitation.register.passkeys:
             _refuse(wiring, name, "this authenticator is enrolled already", hint="Use another authenticator.")
+        if made.credential_id in invitation.register.removed:
+            _refuse(wiring, name, "this passkey was removed", hint="Make a new one, or use another authenticator.")
         kind = EventKind.PASSKEY_ENROLLED
         body = body_of(
             kind,

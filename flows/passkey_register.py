@@ -36,9 +36,13 @@ class KnownPasskey:
 
 @dataclass(slots=True)
 class PasskeyRegister:
-    """``passkeys`` by credential id, ``invitations`` by request; ``head`` is what the next append must expect."""
+    """``passkeys`` by credential id, ``invitations`` by request; ``head`` is what the next append must expect.
+
+    What is ``removed`` (credential ids) never comes back: approvals given with it would count again.
+    """
 
     passkeys: dict[str, KnownPasskey] = field(default_factory=dict)
+    removed: set[str] = field(default_factory=set)
     invitations: dict[str, PasskeyInvited] = field(default_factory=dict)
     used: set[str] = field(default_factory=set)
     head: str = GENESIS
@@ -68,11 +72,13 @@ def read_register(wiring: Wiring) -> PasskeyRegister:
                 register.invitations[body.request] = body
             case PasskeyEnrolled() as body:
                 register.used.add(body.request)
-                register.passkeys[body.credential_id] = KnownPasskey(
-                    body.person, body.credential_id, body.public_key, body.sign_count, body.label, event.at
-                )
+                if body.credential_id not in register.removed:
+                    register.passkeys[body.credential_id] = KnownPasskey(
+                        body.person, body.credential_id, body.public_key, body.sign_count, body.label, event.at
+                    )
             case PasskeyRemoved() as body:
                 register.passkeys.pop(body.credential_id, None)
+                register.removed.add(body.credential_id)
     return register
 
 

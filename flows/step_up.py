@@ -15,24 +15,16 @@ from typing import Any, NoReturn
 
 from flows import approvals, confirmations
 from flows.admission import refuse
+from flows.assertions import verify_assertion
 from flows.enrolment import Invited, enrol, invite, invited
 from flows.lookup import plan_seen
 from flows.passkey_register import KnownPasskey, PasskeyRegister, in_use, read_register, request_of, site_of
 from flows.wiring import Wiring
 from integrations import passkeys
 from playbooks import deeds
-from playbooks.authority import STRONG
 from playbooks.desk import StepUp
-from playbooks.errors import Conflict, InvalidInput, NotApproved, RecordError
-from playbooks.event_bodies import (
-    ApprovalAsked,
-    ApprovalGiven,
-    Assertion,
-    Confirmed,
-    body_of,
-    check_body,
-    read_body,
-)
+from playbooks.errors import Conflict, InvalidInput, NotApproved
+from playbooks.event_bodies import ApprovalAsked, Assertion, body_of, read_body
 from playbooks.gates import same_person
 from playbooks.incident import Incident
 from playbooks.keys import KeyFacts
@@ -40,7 +32,7 @@ from playbooks.plan_text import plan_diff
 from playbooks.plans import Plan
 from playbooks.record import EventKind
 from playbooks.refs import KeyRef
-from playbooks.roster import Circumstances, Person, doubt, objection
+from playbooks.roster import Circumstances, Person, doubt
 
 _NEW_LINK = "Ask for a new link: click again where you clicked, or run the command again."
 
@@ -84,13 +76,13 @@ def ask(wiring: Wiring, incident_id: str, *, person: str, digest: str, via: str,
     while True:
         incident = wiring.incident(incident_id)
         plan = plan_seen(incident, digest) if digest or deed == deeds.APPROVE or incident.plan else None
-        who, why = _candidate(wiring, incident, plan, name=person, deed=deed)
+        who, why = confirmations.candidate(wiring, incident, plan, name=person, deed=deed)
         if not why and not read_register(wiring).of(person):
             why = f"no passkey of {person} is enrolled"
         if why or who is None:
-            hint = (
-                f"An administrator invites with `keyquell roster enrol {person}`." if "enrolled" in why else _NEW_LINK
-            )
+            invited_by = f"An administrator invites with `keyquell roster enrol {person}`."
+            coded = " Or give a one-time code: --code." if via == "cli" and who is not None and who.totp else ""
+            hint = f"{invited_by}{coded}" if "enrolled" in why else _NEW_LINK
             refuse(wiring, by=person, what=_what(deed), reason=why, via=via, incident=incident_id, hint=hint)
         expires_at = wiring.clock() + timedelta(minutes=wiring.settings.policy.link_minutes)
         kind = EventKind.APPROVAL_ASKED
@@ -145,39 +137,15 @@ def redeem(wiring: Wiring, token: str, assertion: Mapping[str, Any], *, address:
     circumstances = Circumstances(at=wiring.clock(), via="web", address=address, passkey_enrolled_at=known.enrolled_at)
     roster = wiring.roster
     if roster is not None and (why := doubt(standing.person, roster.rules, circumstances)):
-        _refuse(wiring, standing, why, hint="Another person may approve, or break the glass.")
+        hint = (
+            "Another person may approve, or break the glass." if asked.deed == deeds.APPROVE else "Ask another person."
+        )
+        _refuse(wiring, standing, why, hint=hint)
     try:
         _write(wiring, standing, evidence, known, address=address)
     except (InvalidInput, NotApproved) as error:
         _refuse(wiring, standing, error.message, hint=error.hint)
     return incident.id
-
-
-def verify_assertion(
-    event_body: ApprovalGiven | Confirmed | Mapping[str, Any], plan: Plan | None, *, incident: str = ""
-) -> None:
-    """Verify the evidence of a recorded approval or confirmation again, offline, with nothing but the record.
-
-    ``incident`` is the id, needed for a confirmation; a mapping is read as an approval.  Raises RecordError when it
-    does not show that the person's passkey signed exactly this plan and deed.
-    """
-    given = (
-        event_body
-        if isinstance(event_body, ApprovalGiven | Confirmed)
-        else check_body(EventKind.APPROVAL_GIVEN, event_body)
-    )
-    if not isinstance(given, ApprovalGiven | Confirmed):
-        raise RecordError("this is no approval.")
-    who, deed = (given.approver, deeds.APPROVE) if isinstance(given, ApprovalGiven) else (given.by, given.deed)
-    if given.assertion is None:
-        raise RecordError(f"the approval of {who} ({given.method}) holds no assertion.")
-    if (plan.digest if plan else "") != given.digest:
-        raise RecordError(f"{who} approved another plan than this one.")
-    digest = deeds.vouched(incident, digest=given.digest, deed=deed)
-    try:
-        passkeys.check_again(given.assertion, digest=digest, approver=who)
-    except NotApproved as error:
-        raise RecordError(f"the approval of {who} is not what its passkey signed: {error.message}") from error
 
 
 def _write(wiring: Wiring, standing: _Standing, evidence: Assertion, known: KnownPasskey, *, address: str) -> None:
@@ -214,7 +182,7 @@ def _standing(wiring: Wiring, token: str) -> _Standing:
     incident_id, asked = _asked(wiring, token)
     incident, now = wiring.incident(incident_id), wiring.clock()
     plan = incident.plan
-    who, why = _candidate(wiring, incident, plan, name=asked.approver, deed=asked.deed)
+    who, why = confirmations.candidate(wiring, incident, plan, name=asked.approver, deed=asked.deed)
     if asked.request in incident.redeemed:
         why = "the link has been used"
     elif now >= asked.expires_at:
@@ -242,41 +210,6 @@ def _asked(wiring: Wiring, token: str) -> tuple[str, ApprovalAsked]:
     if event is None or not isinstance(body, ApprovalAsked):
         refuse(wiring, by="somebody", what="use a link", reason="the link is not known here", via="web", hint=_NEW_LINK)
     return event.incident, body
-
-
-def _candidate(
-    wiring: Wiring, incident: Incident, plan: Plan | None, *, name: str, deed: str
-) -> tuple[Person | None, str]:
-    """The person, and why they may not do this with a passkey; "" when they may."""
-    try:
-        roster = wiring.roster
-    except InvalidInput as error:
-        return None, f"the roster cannot be read, so nobody counts: {error.message.rstrip('.')}"
-    if roster is None:
-        return None, "no roster is configured, so nobody is known whose passkey would count"
-    person = roster.person(name)
-    roles = confirmations.roles_for(deed, exercise=incident.exercise)
-    if why := objection(person, roles, wiring.clock()):
-        return person, why
-    if deed != deeds.APPROVE:
-        return person, _senseless(incident, deed)
-    if incident.closed is not None:
-        return person, "the case is closed"
-    if same_person(incident.requested_by, name):
-        return person, f"{name} asked for this and cannot approve it"
-    removed = wiring.authority().removed
-    given = (each for each in incident.approvals if each.method in STRONG and plan and each.digest == plan.digest)
-    if any(same_person(each.approver, name) and each.credential not in removed for each in given):
-        return person, f"{name} has approved this plan already, and counts once"
-    return person, ""
-
-
-def _senseless(incident: Incident, deed: str) -> str:
-    try:
-        confirmations.sensible(incident, deed)
-    except InvalidInput as error:
-        return error.message.rstrip(".")
-    return ""
 
 
 def _own_passkey(wiring: Wiring, standing: _Standing, assertion: Mapping[str, Any]) -> KnownPasskey:

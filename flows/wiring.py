@@ -107,14 +107,12 @@ class Wiring:
             return Authority(None, self.clock(), broken=error.message)
 
     def _removed_passkeys(self) -> frozenset[str]:
-        """Ids of passkeys that count no more; only what the installation's chain has grown by is read."""
+        """Ids of passkeys that count no more, ever; only what the installation's chain has grown by is read."""
         seq, removed = self._removed
         for event in self.records.events_after(INSTALLATION, seq):
             seq = event.seq
             if event.kind is EventKind.PASSKEY_REMOVED:
                 removed |= {str(event.body["credential_id"])}
-            elif event.kind is EventKind.PASSKEY_ENROLLED:
-                removed -= {str(event.body["credential_id"])}
         self._removed = (seq, removed)
         return removed
 

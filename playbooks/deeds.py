@@ -9,7 +9,9 @@ from typing import Literal, get_args
 ClosingOutcome = Literal["recovered", "false-alarm", "not-contained"]
 
 APPROVE, UNDO = "approve", "undo"
-PATTERN = rf"^({APPROVE}|{UNDO}|close:({'|'.join(get_args(ClosingOutcome))}))$"
+CONFIRMABLE = rf"^({UNDO}|close:({'|'.join(get_args(ClosingOutcome))}))$"
+"""The deeds that take safety away; an approval is an event of its own."""
+PATTERN = rf"^{APPROVE}$|{CONFIRMABLE}"
 
 
 def closing(outcome: ClosingOutcome) -> str:

@@ -12,7 +12,15 @@ from fastapi import APIRouter, HTTPException, Path, Request
 from fastapi.responses import HTMLResponse
 
 from console.web.addresses import client_address
-from console.web.consequences import final_steps, left_undone, opened_again, reversible_steps, still_missing
+from console.web.consequences import (
+    beyond_undo,
+    final_steps,
+    kept,
+    left_open,
+    opened_again,
+    reversible_steps,
+    still_missing,
+)
 from console.web.json_body import json_object
 from console.web.pages import page, told
 from console.web.plan_lines import legend, plan_lines
@@ -27,6 +35,7 @@ from playbooks.desk import Actor, Desk
 from playbooks.errors import InvalidInput, KeyquellError, NotApproved
 
 _NO_LINK = "It does not lead to a plan any more. What was approved with it stays approved."
+_NOTHING = {APPROVE: "Nothing was approved", UNDO: "Nothing was taken back"}
 _MOST_REASON = 1000
 
 Token = Annotated[str, Path(max_length=128)]
@@ -100,18 +109,21 @@ class _Approvals:
             person=self._called(asked.approver),
             undoing=undoing,
             outcome=_ending(asked),
-            effects=opened_again(incident) if undoing else left_undone(incident),
+            effects=opened_again(incident) if undoing else left_open(incident),
+            stays=beyond_undo(incident) if undoing else kept(incident),
             token=token,
         )
 
     def _redeem(self, token: str, assertion: dict[str, object], address: str) -> HTMLResponse:
+        title = "Nothing was approved"
         try:
             asked = step_up.look(self._wiring, token)
+            title = _NOTHING.get(asked.deed, "The case was not closed")
             incident_id = step_up.redeem(self._wiring, token, assertion, address=address)
             if asked.deed != APPROVE:
                 return self._carried_out(asked)
         except KeyquellError as error:
-            return refused(error, title="Nothing was approved", status=self._status(token))
+            return refused(error, title=title, status=self._status(token))
         self._background.contain(incident_id)
         incident = self._wiring.incident(incident_id)
         exercise = " (an exercise)" if incident.exercise else ""

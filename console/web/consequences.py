@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from console.web.pages import moment
+from flows.undo import foreseen
 from playbooks.authority import Authority
 from playbooks.card_words import in_force
 from playbooks.gates import satisfied
@@ -22,6 +23,14 @@ _FINAL: Mapping[Action, tuple[str, str]] = {
     Action.CANCEL_DELETION: ("The deletion of {target} is cancelled.", "That works only until it is deleted."),
 }
 _OTHER = ("{target}: {action}.", "This cannot be taken back.")
+_REVERSED: Mapping[Action, str] = {
+    Action.CUT_CREDENTIAL: "{target} works again.",
+    Action.QUARANTINE_KEY: "{target} may be used again by everybody who could before.",
+    Action.STOP_ENCRYPTION: "{target} encrypts again.",
+    Action.DISABLE_KEY: "{target} is turned on again.",
+    Action.SCHEDULE_DELETION: "The deletion of {target} is cancelled.",
+}
+_TAKEN_BACK = "{target}: {doing} is taken back."
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +79,25 @@ def still_missing(incident: Incident, authority: Authority) -> str:
 
 
 def opened_again(incident: Incident) -> list[str]:
-    """What an undo takes back: the steps that changed something and have a way back, the last first."""
-    return [f"{step.target}: {_doing(step)} is taken back." for step in reversed(in_force(incident))]
+    """What an undo takes back, in the order in which it does, and what then works again."""
+    taken_back = [step for step, why in foreseen(incident) if not why]
+    return [
+        _REVERSED.get(step.action, _TAKEN_BACK).format(target=step.target, doing=_doing(step)) for step in taken_back
+    ]
 
 
-def left_undone(incident: Incident) -> list[str]:
+def beyond_undo(incident: Incident) -> list[str]:
+    """What was changed and stays so after an undo, and why."""
+    left = [(step, why) for step, why in foreseen(incident) if why and incident.steps[step.id].receipt is not None]
+    return [f"{step.target}, {_doing(step)}: {why}." for step, why in left]
+
+
+def kept(incident: Incident) -> list[str]:
+    """What was turned off and stays so when the case ends."""
+    return [f"{step.target}: {_doing(step)}." for step in in_force(incident)]
+
+
+def left_open(incident: Incident) -> list[str]:
     """What the end of the case leaves open: what is not proven, and the steps that will not run any more."""
     said = [] if incident.contained_at else ["It was never proven that the leaked key or credential is dead."]
     said += [f"Not contained: {reason}." for reason in incident.not_contained]

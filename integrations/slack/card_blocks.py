@@ -29,9 +29,9 @@ _WARNINGS: Mapping[Button, tuple[str, str]] = {
     ),
     "undo": (
         "Take containment back?",
-        "What was turned off works again, for the adversary too, if they still hold it.",
+        "What was turned off works again, for the adversary too, if they still hold it. Your passkey is asked for.",
     ),
-    "stand-down": ("End this case?", "The response stops here. Say next how it ended."),
+    "stand-down": ("End this case?", "The response stops here. Say next how it ended; then your passkey is asked for."),
 }
 
 

@@ -85,7 +85,8 @@ class _Teller:
     def _of_people(self, body: Body) -> str:
         match body:
             case bodies.ApprovalAsked():
-                return f"a passkey was asked of {body.approver} to {deeds.words(body.deed)} {body.digest[:12]}".rstrip()
+                which = f" {body.digest[:12]}" if body.deed == deeds.APPROVE else ""
+                return f"a passkey was asked of {body.approver} to {deeds.words(body.deed)}{which}"
             case bodies.Confirmed():
                 return f"{body.by} confirmed ({METHODS.get(body.method, body.method)}): {deeds.words(body.deed)}"
             case bodies.ApprovalGiven():

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
-from playbooks.deeds import APPROVE, PATTERN
+from playbooks.deeds import APPROVE, CONFIRMABLE, PATTERN
 from playbooks.event_bodies.body import Body
 
 NeedToKnow = Literal["responders", "company", "outside"]
@@ -16,8 +16,9 @@ NeedToKnow = Literal["responders", "company", "outside"]
 class Assertion(BaseModel):
     """What an authenticator signed (Web Authentication Level 3, 7.2); binary parts in base64url.
 
-    The challenge is SHA-256(nonce ‖ SHA-256 of the canonical plan ‖ approver); ``public_key`` is the COSE key that
-    verifies it, so that the assertion can be checked with nothing but the record.
+    The challenge is SHA-256(nonce ‖ digest ‖ person), where the digest is SHA-256 of the canonical plan for an approval
+    and of another text for any other deed (``playbooks.deeds.vouched``).  ``public_key`` is the COSE key that verifies
+    it, so that the assertion can be checked with nothing but the record.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -84,7 +85,7 @@ class Confirmed(Body):
     """
 
     by: str = Field(min_length=1)
-    deed: str = Field(pattern=PATTERN)
+    deed: str = Field(pattern=CONFIRMABLE)
     digest: str
     method: Literal["webauthn", "totp"]
     request: str = ""
