@@ -1,4 +1,4 @@
-"""What others wrote reaches the terminal as text: names and notes cannot move the cursor, hide a line or set a title."""
+"""What others wrote reaches the terminal as text: names and notes cannot move the cursor or hide a line."""
 
 from __future__ import annotations
 
