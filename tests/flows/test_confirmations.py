@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from approvers import (
     CASE,
     CONTAIN,
     DESTROY,
+    ERIN,
     PEOPLE_BY_NAME,
     Office,
     at_desk,
@@ -22,6 +24,7 @@ from approvers import (
     open_office,
     token_of,
 )
+from fakes.authenticator import Lie
 
 from flows import step_up
 from flows.confirmations import carry_out
@@ -54,11 +57,20 @@ def confirmed(office: Office) -> list[Confirmed]:
     return [body for each in events if isinstance(body := read_body(each), Confirmed)]
 
 
-@pytest.mark.parametrize("via", ["slack", "web"])
-def test_a_click_takes_nothing_back(office: Office, via: Any) -> None:
+ACCOUNTS = {
+    "slack": ALICE,
+    "web": Actor(account="alice", via="web"),
+    "pagerduty": Actor(account="PALICE", via="pagerduty"),
+    "cli": Actor(account="alice", via="cli"),
+}
+
+
+@pytest.mark.parametrize("via", ACCOUNTS)
+def test_a_click_takes_nothing_back(office: Office, via: str) -> None:
     """It gives a link; nothing is started and nothing is written but the request."""
+    office.roster([PEOPLE_BY_NAME["alice"] | {"pagerduty": ["PALICE"]}])
     desk, background = at_desk(office)
-    who = ALICE if via == "slack" else Actor(account="alice", via="web")
+    who = ACCOUNTS[via]
     made = desk.undo(who, CASE)
     assert made is not None
     assert made.link.startswith(office.wiring.settings.web.url)
@@ -163,16 +175,17 @@ def test_without_the_role_or_a_passkey_there_is_no_link(office: Office) -> None:
 
 
 def test_at_the_terminal_a_one_time_code_confirms(office: Office) -> None:
-    """A wrong one does not; the method stands in the record."""
+    """A wrong one does not, and without one there is the link; the method stands in the record."""
     secret = pyotp.random_base32()
     (office.root / "alice.totp").write_text(secret)
     alice = PEOPLE_BY_NAME["alice"] | {"totp": f"file:{office.root / 'alice.totp'}"}
     office.roster([alice, *(each for each in PEOPLE_BY_NAME.values() if each["name"] != "alice")])
     desk, background = at_desk(office)
     here = Actor(account="alice", via="cli")
-    for wrong in ("", "000000"):
-        with pytest.raises(NotApproved):
-            desk.undo(here, CASE, code=wrong)
+    with pytest.raises(NotApproved):
+        desk.undo(here, CASE, code="000000")
+    assert desk.undo(here, CASE) is not None
+    assert background.started == []
     assert desk.undo(here, CASE, code=pyotp.TOTP(secret).at(office.now)) is None
     assert background.started == [("undo by alice", CASE)]
     assert [(each.by, each.method) for each in confirmed(office)] == [("alice", "totp")]
@@ -222,3 +235,169 @@ def test_what_makes_no_sense_gives_no_link(office: Office) -> None:
     with pytest.raises(InvalidInput, match="never proven contained"):
         desk.stand_down(ALICE, CASE, outcome="recovered")
     assert office.wiring.records.of_kind(EventKind.APPROVAL_ASKED) == []
+
+
+RULES = {
+    "hours": ({"hours": {"from": 18, "to": 20}}, "outside the hours"),
+    "network": ({"networks": ["192.168.0.0/16"]}, "network"),
+    "a fresh passkey": ({"passkey_age_hours": 24}, "enrolled less than 24 hours ago"),
+}
+
+
+@pytest.mark.parametrize("rule", RULES.values(), ids=RULES.keys())
+def test_circumstances_that_the_roster_doubts_confirm_nothing(office: Office, rule: tuple[dict[str, Any], str]) -> None:
+    """The rules are those of approvals, and nobody is told to break a glass that opens nothing here."""
+    office.roster(rules=rule[0])
+    desk, _ = at_desk(office)
+    made = desk.undo(ALICE, CASE)
+    assert made is not None
+    token = token_of(made.link)
+    with pytest.raises(NotApproved, match=rule[1]) as refusal:
+        step_up.redeem(office.wiring, token, answer(office, token, "alice"), address="10.0.0.7")
+    assert refusal.value.hint == "Ask another person."
+    assert confirmed(office) == []
+
+
+@pytest.mark.parametrize("rule", [RULES["hours"]], ids=["hours"])
+def test_a_one_time_code_out_of_hours_confirms_nothing(office: Office, rule: tuple[dict[str, Any], str]) -> None:
+    """The code is not used up by it."""
+    secret = pyotp.random_base32()
+    (office.root / "alice.totp").write_text(secret)
+    alice = PEOPLE_BY_NAME["alice"] | {"totp": f"file:{office.root / 'alice.totp'}"}
+    office.roster([alice], rules=rule[0])
+    desk, _ = at_desk(office)
+    here, code = Actor(account="alice", via="cli"), pyotp.TOTP(secret).at(office.now)
+    with pytest.raises(NotApproved, match=rule[1]):
+        desk.stand_down(here, CASE, outcome="false-alarm", code=code)
+    assert office.wiring.incident(CASE).closed is None
+    office.roster([alice])
+    assert desk.stand_down(here, CASE, outcome="false-alarm", code=code) is None
+    assert office.wiring.incident(CASE).closed is not None
+
+
+def test_only_the_passkey_of_the_person_and_only_while_it_is_enrolled_confirms(office: Office) -> None:
+    """Another responder's does not, nor one that was removed between the link and the touch."""
+    desk, _ = at_desk(office)
+    made = desk.undo(ALICE, CASE)
+    assert made is not None
+    token = token_of(made.link)
+    options = step_up.look(office.wiring, token).options
+    carols = office.authenticators["carol"].get(options, asked=False)
+    with pytest.raises(NotApproved, match="that of carol"):
+        step_up.redeem(office.wiring, token, carols, address="")
+    own = office.authenticators["alice"].get(options)
+    remove_passkey(office.wiring, office.authenticators["alice"].id, person="alice", by="admin", reason="lost")
+    with pytest.raises(NotApproved, match="not enrolled here"):
+        step_up.redeem(office.wiring, token, own, address="")
+    assert confirmed(office) == []
+
+
+def test_a_link_to_confirm_expires_and_is_void_once_there_is_nothing_left_to_do(office: Office) -> None:
+    """Somebody else closed the case otherwise; an hour went by."""
+    desk, background = at_desk(office)
+    made = desk.stand_down(ALICE, CASE, outcome="false-alarm")
+    other = desk.stand_down(CAROL, CASE, outcome="not-contained")
+    assert made is not None
+    assert other is not None
+    token, said = token_of(made.link), answer(office, token_of(made.link), "alice")
+    late = token_of(other.link)
+    step_up.redeem(office.wiring, late, answer(office, late, "carol"), address="")
+    carry_out(office.wiring, background, CASE, by="carol", deed=deeds.closing("not-contained"))
+    with pytest.raises(NotApproved, match="was closed as not-contained by carol"):
+        step_up.redeem(office.wiring, token, said, address="")
+    undo = desk.undo(CAROL, CASE)
+    assert undo is not None
+    office.later(hours=1)
+    with pytest.raises(NotApproved, match="the link has expired"):
+        step_up.look(office.wiring, token_of(undo.link))
+
+
+def test_racing_touches_of_one_link_confirm_once(office: Office) -> None:
+    """Eight browsers at the same moment: one confirmation, one chain."""
+    desk, _ = at_desk(office)
+    made = desk.undo(ALICE, CASE)
+    assert made is not None
+    token = token_of(made.link)
+    options = step_up.look(office.wiring, token).options
+    said = [office.authenticators["alice"].get(options, Lie(sign_count=0)) for _ in range(8)]
+    together = threading.Barrier(8)
+    refused: list[str] = []
+
+    def redeem(each: dict[str, Any]) -> None:
+        together.wait()
+        try:
+            step_up.redeem(office.wiring, token, each, address="")
+        except NotApproved as error:
+            refused.append(error.message)
+
+    threads = [threading.Thread(target=redeem, args=(each,)) for each in said]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(confirmed(office)) == 1
+    assert len(refused) == 7
+    verify_chain(office.wiring.records.events(CASE))
+
+
+def test_a_removed_passkey_never_comes_back(office: Office) -> None:
+    """Enrolled again, what it approved before would count again."""
+    lost = office.authenticators["bob"]
+    remove_passkey(office.wiring, lost.id, person="bob", by="admin", reason="stolen")
+    token = token_of(step_up.invite(office.wiring, person="bob", by="admin").link)
+    made = lost.create(step_up.invited(office.wiring, token).options)
+    with pytest.raises(NotApproved, match="this passkey was removed"):
+        step_up.enrol(office.wiring, token, made, label="")
+    assert lost.id in office.wiring.authority().removed
+
+
+def test_a_confirmation_is_verified_offline_for_its_own_deed_alone(office: Office) -> None:
+    """As it stands in an export, with nothing but the record; another deed, person or plan is not what was signed."""
+    desk, _ = at_desk(office)
+    made = desk.stand_down(CAROL, CASE, outcome="false-alarm")
+    assert made is not None
+    token = token_of(made.link)
+    step_up.redeem(office.wiring, token, answer(office, token, "carol"), address="")
+    plan = office.wiring.incident(CASE).plan
+    [event] = office.wiring.records.of_kind(EventKind.CONFIRMED)
+    step_up.verify_assertion(event.body, plan, incident=CASE)
+    forgeries: list[dict[str, Any]] = [{"deed": deeds.UNDO}, {"deed": "close:not-contained"}, {"by": "alice"}]
+    for forged in forgeries:
+        with pytest.raises(RecordError, match="not what its passkey signed"):
+            step_up.verify_assertion({**event.body, **forged}, plan, incident=CASE)
+    with pytest.raises(RecordError, match="another plan"):
+        step_up.verify_assertion(event.body, None, incident=CASE)
+    as_approval = {name: event.body[name] for name in ("digest", "method", "request", "assertion")}
+    with pytest.raises(RecordError, match="not what its passkey signed"):
+        step_up.verify_assertion({"approver": "carol", **as_approval}, plan)
+    with pytest.raises(RecordError, match="deed"):
+        step_up.verify_assertion({**event.body, "deed": deeds.APPROVE}, plan, incident=CASE)
+
+
+def test_in_an_exercise_the_role_of_that_name_confirms_too(tmp_path: Path) -> None:
+    """The drill's people learn the same way as it is for real."""
+    with open_office(tmp_path, exercise=True) as office:
+        office.enrol("erin")
+        office.case(exercise=True)
+        desk, _ = at_desk(office)
+        made = desk.stand_down(ERIN, CASE, outcome="false-alarm")
+        assert made is not None
+        token = token_of(made.link)
+        step_up.redeem(office.wiring, token, answer(office, token, "erin"), address="")
+        assert [each.by for each in confirmed(office)] == ["erin"]
+
+
+def test_without_a_roster_names_count_as_given(tmp_path: Path) -> None:
+    """Labs, drills and one person's trial: nothing is asked for, on the terminal alone."""
+    with open_office(tmp_path, roster=False) as office:
+        office.case()
+        office.write(EventKind.STEP_STARTED, step=CONTAIN.id, attempt=1, owner="somebody/1/0")
+        desk, background = at_desk(office)
+        here = Actor(account="alice", via="cli")
+        assert desk.undo(here, CASE) is None
+        assert background.started == [("undo by alice", CASE)]
+        with pytest.raises(NotApproved, match="no roster is configured"):
+            desk.stand_down(ALICE, CASE, outcome="false-alarm")
+        assert desk.stand_down(here, CASE, outcome="false-alarm") is None
+        assert confirmed(office) == []
+        assert office.wiring.incident(CASE).closed is not None
