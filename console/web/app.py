@@ -46,7 +46,7 @@ def create_app(wiring: Wiring, desk: Desk, background: Background, *, chat: Any 
     app.include_router(approvals.router(wiring, desk, background, people))
     app.include_router(enrolment.router(wiring, people))
     app.include_router(hooks.router(wiring, desk, background, Threads(), chat=chat))
-    app.include_router(health.router(wiring, people, chat=chat))
+    app.include_router(health.router(wiring, Threads(), chat=chat))
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.add_exception_handler(HTTPException, _failed)
     return app

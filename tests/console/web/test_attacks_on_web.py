@@ -9,19 +9,21 @@ import json
 import logging
 import secrets
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from fakes.authenticator import SoftAuthenticator
 from starlette.testclient import TestClient
 from starlette.types import Message, Scope
 from web_office import CASE, HOOK_SECRET, KEY, LEAKED, PEOPLE, SENDERS, WebOffice, served_office, token_of, web_office
 
-from console.web import connections, guard
+from console.web import connections, guard, health
 from console.web.limits import PEOPLE as PEOPLE_RATE
 from console.web.limits import Buckets, Limits, Rate
 from flows import open_links, step_up
@@ -175,6 +177,27 @@ def test_what_an_address_may_comes_back_with_time_and_memory_is_bounded() -> Non
         buckets.take(f"10.0.{number // 250}.{number % 250}")
         buckets.take(f"nonsense {number}")
     assert len(buckets) == 100
+
+
+def test_a_flood_of_questions_after_health_is_one_question_to_the_record(
+    office: WebOffice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who asks while another waits shares the answer, so that approvals are not crowded out."""
+    asked: list[object] = []
+
+    def slow(*given: object) -> list[health.Check]:
+        asked.append(given)
+        time.sleep(0.1)
+        return []
+
+    async def flood() -> list[int]:
+        transport = httpx.ASGITransport(office.app)
+        async with httpx.AsyncClient(transport=transport, base_url=OURS) as many:
+            return [each.status_code for each in await asyncio.gather(*(many.get("/readyz") for _ in range(50)))]
+
+    monkeypatch.setattr(health, "examine", slow)
+    assert asyncio.run(flood()) == [200] * 50
+    assert len(asked) < 5
 
 
 # --- forged headers --------------------------------------------------------------------------------
