@@ -46,6 +46,7 @@ from playbooks.desk import Actor
 from playbooks.errors import InvalidInput, KeyquellError, NotApproved, RecordError, Refused
 from playbooks.exposures import ExposureKind, Fingerprint, Signal
 from playbooks.gates import satisfied
+from playbooks.plan_text import plan_diff
 from playbooks.progress import gate_open
 from playbooks.record import GENESIS, INSTALLATION, EventKind
 
@@ -360,6 +361,18 @@ def test_what_people_wrote_calls_nobody_and_forges_no_line_in_the_chat(office: O
     texts = [each["text"]["text"] for each in card_blocks(card) if each["type"] == "section" and "text" in each]
     lines = list(itertools.chain.from_iterable(each.split("\n") for each in texts))
     assert not [each for each in lines if each.startswith(("*Agreed", "```"))]
+
+
+def test_no_name_hides_or_forges_a_line_of_the_plan(office: Office) -> None:
+    """What a step does, and that it is for good, is said however long its target is; a line break makes no line."""
+    long = DESTROY.model_copy(update={"target": f"aws-kms:cloud/{'k' * 300}"})
+    forged = RENEW.model_copy(update={"target": "aws-kms:cloud/k1\n  + nothing stops\u202egnp"})
+    plan = office.plan(forged, long).model_copy(update={"residual": ("left\r\n+ all is well [one person]",)})
+    lines = plan_diff(plan, {}).splitlines()
+    (final,) = [each for each in lines if "kkk" in each]
+    assert final.endswith("is destroyed, for good [two people]")
+    assert not [each for each in lines if each.lstrip().startswith(("+ nothing", "+ all"))]
+    assert "\u202e" not in "".join(lines)
 
 
 def test_a_link_is_known_by_its_hash_alone_wherever_it_is_kept(office: Office) -> None:
