@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from flows.lookup import plan_seen
 from flows.wiring import Wiring
 from playbooks.authority import STRONG, Authority
 from playbooks.deeds import APPROVE
@@ -30,7 +31,7 @@ def approve(
 ) -> None:
     """Record an approval of exactly this plan; one that would weigh no more than an earlier one is not repeated.
 
-    ``digest`` may be shortened to 8 characters.  ``request`` is the single-use request that it redeems, ``address``
+    ``digest`` may be shortened to 12 digits.  ``request`` is the single-use request that it redeems, ``address``
     where it came from.  The record must not have moved between the checks and the writing, so that racing approvals
     cannot use one request twice, nor approve a plan that was made in between.
     Raises InvalidInput when the digest is not that of the current plan, or the approver asked for the plan, and
@@ -149,10 +150,4 @@ def _refuse_unless_asked(incident: Incident, request: str, approver: str, plan: 
 
 def _with_digest(wiring: Wiring, incident_id: str, digest: str) -> tuple[Incident, Plan]:
     incident = wiring.incident(incident_id)
-    if incident.plan is None or len(digest) < 8 or not incident.plan.digest.startswith(digest):
-        current = incident.plan.digest[:12] if incident.plan else "none"
-        raise InvalidInput(
-            f"the plan of {incident_id} has the digest {current}…, not {digest[:12]!r}.",
-            hint=f"Look at it with `keyquell plan {incident_id}` and approve what you saw.",
-        )
-    return incident, incident.plan
+    return incident, plan_seen(incident, digest)

@@ -69,7 +69,7 @@ class _Standing:
 def ask(wiring: Wiring, incident_id: str, *, person: str, digest: str, via: str, deed: str = deeds.APPROVE) -> StepUp:
     """Make a single-use link by which this person may approve this plan, or do another deed while it stands.
 
-    ``digest`` may be its first 8 characters or more; of a case without a plan it is "".  Raises NotApproved, recorded,
+    ``digest`` may be its first 12 digits or more; of a case without a plan it is "".  Raises NotApproved, recorded,
     when the person could not redeem it, and InvalidInput when the digest is not the current plan's.
     """
     token = secrets.token_urlsafe(32)
