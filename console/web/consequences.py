@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from console.web.pages import moment
 from flows.undo import foreseen
 from playbooks.authority import Authority
-from playbooks.card_words import in_force
+from playbooks.card_words import in_force, number
 from playbooks.gates import satisfied
 from playbooks.incident import Incident
-from playbooks.plans import Action, Reversibility, Step
+from playbooks.plans import Action, Phase, Reversibility, Step
 
 _FINAL: Mapping[Action, tuple[str, str]] = {
     Action.DESTROY_KEY: ("{target} is destroyed.", "Nobody can bring it back, also not the vendor."),
@@ -101,7 +101,12 @@ def left_open(incident: Incident) -> list[str]:
     """What the end of the case leaves open: what is not proven, and the steps that will not run any more."""
     said = [] if incident.contained_at else ["It was never proven that the leaked key or credential is dead."]
     said += [f"Not contained: {reason}." for reason in incident.not_contained]
-    return said + [f"{step.target}: {_doing(step)} will not be done." for step in _ahead(incident)]
+    ahead = list(_ahead(incident))
+    containing = [step for step in ahead if step.phase is Phase.CONTAIN]
+    said += [f"{step.target}: {_doing(step)} will not be done." for step in containing]
+    if rest := len(ahead) - len(containing):
+        said.append(f"{number(rest, 'further step')} of the plan will not be done.")
+    return said
 
 
 def _doing(step: Step) -> str:
