@@ -93,7 +93,8 @@ class Commands:
     async def _status(self, place: Place, named: str) -> None:
         context, who = self._context, actor(place.user)
         if not named and place.channel:
-            named = await context.questions.call(context.desk.incident_of, who, place.channel) or ""
+            found = await context.questions.call(context.desk.incident_of, who, place.channel)
+            named = found or ""
         if named:
             card = await context.questions.call(context.desk.card, who, named)
             await context.answers.whisper(place, _line(card), card_blocks(card))
