@@ -100,8 +100,14 @@ class Boards:
         if incident.closed is not None and post.shown < 0 and name not in incident.people.links:
             news = False  # closed before this process, and never shown: nobody looks for it here
         if news or (stale and post.shown >= 0):
+            post.work = self._pool(name).submit(self._show_in_turn, post, name, surface, incident.id)
+
+    def _show_in_turn(self, post: _Post, name: str, surface: Shows, incident_id: str) -> int:
+        """The surface rests after a showing, not from its start: one that waited long must not be followed at once."""
+        try:
+            return self._show(name, surface, incident_id)
+        finally:
             post.not_before = time.monotonic() + surface.interval_seconds
-            post.work = self._pool(name).submit(self._show, name, surface, incident.id)
 
     def _show(self, name: str, surface: Shows, incident_id: str) -> int:
         """Show the case as it is now, once containment had its turn; the number of the last event that was shown."""

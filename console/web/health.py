@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, Response
 
 from console.web.threads import Threads
 from flows.wiring import Wiring
-from playbooks.errors import KeyquellError
+from playbooks.errors import KeyquellError, RecordError
 from playbooks.record import INSTALLATION, EventKind
 
 _LEAST_FREE_BYTES = 32 * 2**20
@@ -98,6 +98,11 @@ _SOUND = {
 
 
 def _record(wiring: Wiring) -> str:
+    try:
+        wiring.records.check_writable()
+    except RecordError as error:
+        why = error.message.rpartition(": ")[2] if ": " in error.message else "its database refuses"
+        return f"The record cannot be written: {why.rstrip('.')}. {error.hint}".rstrip()
     wiring.records.heads()
     scheme, _, place = wiring.settings.records_url.partition(":///")
     if scheme == "sqlite":

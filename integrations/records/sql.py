@@ -11,6 +11,7 @@ import os
 import re
 import threading
 import time
+import uuid
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -181,6 +182,21 @@ class SqlRecords:
     def heads(self) -> dict[str, int]:
         """The number of the last event of every incident: what has changed is seen with one query."""
         return {str(row.incident): int(row.seq) for row in self._rows(_HEADS)}
+
+    def check_writable(self) -> None:
+        """Write a row and take it back, unseen by anybody.  Raises RecordError when an event could not be written."""
+        row = dict.fromkeys(("at", "kind", "body", "prev", "hash"), "")
+        row |= {"incident": f"write-check-{uuid.uuid4().hex}"}
+
+        def attempt() -> None:
+            with self._one_writer, self._engine.connect() as connection:
+                connection.exec_driver_sql("BEGIN IMMEDIATE" if self._engine.dialect.name == "sqlite" else "BEGIN")
+                try:
+                    connection.execute(_INSERT, {**row, "seq": 0})
+                finally:
+                    connection.exec_driver_sql("ROLLBACK")
+
+        _guarded(self._engine, attempt)
 
     def close(self) -> None:
         """Give the connections back."""
