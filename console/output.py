@@ -5,7 +5,9 @@ from __future__ import annotations
 import getpass
 import os
 import pwd
+import re
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
@@ -13,10 +15,14 @@ from typing import Annotated, Any
 
 import orjson
 from cyclopts import Parameter
-from rich.console import Console, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.text import Text
 
 from playbooks.errors import KeyquellError
+from playbooks.visible import visible
+
+_UNSEEN = re.compile("[\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
 
 
 class ExitCode(IntEnum):
@@ -40,6 +46,15 @@ class Common:
     json: Annotated[bool, Parameter(help="Print one JSON object instead of text.", negative="")] = False
 
 
+class PlainConsole(Console):
+    """Shows what others wrote without obeying it: names, notes and reasons cannot move the cursor or hide a line."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        """The segments, in visible characters."""
+        for each in super().render(renderable, options):
+            yield each if each.control else Segment(visible(each.text), each.style)
+
+
 def show(common: Common, data: Any, *text: RenderableType) -> None:
     """Print the data as JSON when asked to, else the text for people; a string is taken as it is, without markup."""
     if common.json:
@@ -52,8 +67,9 @@ def show(common: Common, data: Any, *text: RenderableType) -> None:
 
 
 def print_json(data: Any) -> None:
-    """Write one JSON document to standard output."""
-    sys.stdout.write(orjson.dumps(data, option=orjson.OPT_INDENT_2, default=str).decode() + "\n")
+    """Write one JSON document to standard output; what a terminal may take for a command is escaped."""
+    text = orjson.dumps(data, option=orjson.OPT_INDENT_2, default=str).decode()
+    sys.stdout.write(_UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n")
     sys.stdout.flush()
 
 
@@ -64,7 +80,7 @@ def error_data(error: KeyquellError, code: int) -> dict[str, Any]:
 
 def people() -> Console:
     """The terminal."""
-    return Console(highlight=False)
+    return PlainConsole(highlight=False)
 
 
 def whoami(given: str) -> str:

@@ -19,7 +19,7 @@ from playbooks.roster import Person, Role, Roster, objection
 _QUIET = timedelta(minutes=1)
 """The same refusal is written once in this time, so that nobody can flood the record."""
 _MOST = 30
-"""And so many in all."""
+"""And so many of strangers in all."""
 _ROSTER_HINT = "Ask whoever keeps the roster; `keyquell roster show` says who may do what."
 
 
@@ -140,9 +140,25 @@ def refuse(
 
 
 def note_refusal(wiring: Wiring, *, by: str, what: str, reason: str, via: str, incident: str = "") -> None:
-    """Write an ATTEMPT_REFUSED; the same one again within a minute is left out, and so are more than 30 a minute."""
+    """Write an ATTEMPT_REFUSED, but not the same one again within a minute.
+
+    Of strangers no more than 30 a minute are written, so that they can neither flood the record nor crowd out what
+    people of the roster were refused.
+    """
     chain, kind = incident or INSTALLATION, EventKind.ATTEMPT_REFUSED
     body = body_of(kind, by=by[:80], what=what, reason=reason, via=via)
     lately = wiring.records.of_kind(kind, incident=chain, since=wiring.clock() - _QUIET)
-    if len(lately) < _MOST and not any(each.body == body for each in lately):
+    if any(each.body == body for each in lately):
+        return
+    known = _names(wiring)
+    if by in known or sum(each.body["by"] not in known for each in lately) < _MOST:
         wiring.records.append_next(chain, kind=kind, body=body)
+
+
+def _names(wiring: Wiring) -> frozenset[str]:
+    """The people of the roster; nobody while it cannot be read."""
+    try:
+        roster = wiring.roster
+    except InvalidInput:
+        return frozenset()
+    return frozenset(each.name for each in roster.people) if roster is not None else frozenset()

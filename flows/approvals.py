@@ -5,8 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from flows.lookup import plan_seen
 from flows.wiring import Wiring
 from playbooks.authority import STRONG, Authority
+from playbooks.deeds import APPROVE
 from playbooks.errors import Conflict, InvalidInput, NotApproved
 from playbooks.event_bodies import Assertion, body_of
 from playbooks.gates import same_person
@@ -29,7 +31,7 @@ def approve(
 ) -> None:
     """Record an approval of exactly this plan; one that would weigh no more than an earlier one is not repeated.
 
-    ``digest`` may be shortened to 8 characters.  ``request`` is the single-use request that it redeems, ``address``
+    ``digest`` may be shortened to 12 digits.  ``request`` is the single-use request that it redeems, ``address``
     where it came from.  The record must not have moved between the checks and the writing, so that racing approvals
     cannot use one request twice, nor approve a plan that was made in between.
     Raises InvalidInput when the digest is not that of the current plan, or the approver asked for the plan, and
@@ -42,7 +44,13 @@ def approve(
         if request:
             _refuse_unless_asked(incident, request, approver, plan)
         given = Approval(
-            approver, plan.digest, method, wiring.clock(), request=request, passkey_enrolled_at=passkey_enrolled_at
+            approver,
+            plan.digest,
+            method,
+            wiring.clock(),
+            request=request,
+            passkey_enrolled_at=passkey_enrolled_at,
+            credential=assertion.credential_id if assertion else "",
         )
         if not request and _adds_nothing(given, incident, plan, wiring.authority()):
             return
@@ -68,12 +76,23 @@ def close(wiring: Wiring, incident_id: str, *, by: str, outcome: str) -> None:
     """End the case, once.  Raises InvalidInput for an outcome that the record contradicts."""
     while True:
         incident = wiring.incident(incident_id)
-        if incident.closed is not None:
+        if incident.closed is not None and incident.closed.outcome == outcome:
             return
-        if outcome == "recovered":
-            _refuse_if_open(incident)
+        may_close(incident, outcome)
         if _written(wiring, incident, EventKind.CLOSED, by=by, outcome=outcome):
             return
+
+
+def may_close(incident: Incident, outcome: str) -> None:
+    """Raise InvalidInput when the case ended otherwise, or the record contradicts the outcome."""
+    before = incident.closed
+    if before is not None and before.outcome != outcome:
+        raise InvalidInput(
+            f"{incident.id} was closed as {before.outcome} by {before.by} and stays so.",
+            hint="Declare it anew if it burns again.",
+        )
+    if before is None and outcome == "recovered":
+        _refuse_if_open(incident)
 
 
 def _refuse_if_open(incident: Incident) -> None:
@@ -118,6 +137,8 @@ def _refuse_unless_asked(incident: Incident, request: str, approver: str, plan: 
     asked = incident.people.asked.get(request)
     if asked is None or not same_person(asked.approver, approver):
         why = "the link was not made for this person"
+    elif asked.deed != APPROVE:
+        why = "the link was made for something else"
     elif asked.digest != plan.digest:
         why = "the plan has changed since the link was made"
     elif request in incident.redeemed:
@@ -129,10 +150,4 @@ def _refuse_unless_asked(incident: Incident, request: str, approver: str, plan: 
 
 def _with_digest(wiring: Wiring, incident_id: str, digest: str) -> tuple[Incident, Plan]:
     incident = wiring.incident(incident_id)
-    if incident.plan is None or len(digest) < 8 or not incident.plan.digest.startswith(digest):
-        current = incident.plan.digest[:12] if incident.plan else "none"
-        raise InvalidInput(
-            f"the plan of {incident_id} has the digest {current}…, not {digest[:12]!r}.",
-            hint=f"Look at it with `keyquell plan {incident_id}` and approve what you saw.",
-        )
-    return incident, incident.plan
+    return incident, plan_seen(incident, digest)

@@ -13,7 +13,7 @@ from flows.background import Trouble, log_trouble
 from flows.cases import Cases
 from flows.messages import deliver
 from flows.outbox import pending
-from flows.urgency import after_the_urgent
+from flows.urgency import after_the_proofs, after_the_urgent
 from flows.wiring import Wiring
 from playbooks.card_of import card_of
 from playbooks.errors import InvalidInput, KeyquellError, Throttled
@@ -100,14 +100,21 @@ class Boards:
         if incident.closed is not None and post.shown < 0 and name not in incident.people.links:
             news = False  # closed before this process, and never shown: nobody looks for it here
         if news or (stale and post.shown >= 0):
+            post.work = self._pool(name).submit(self._show_in_turn, post, name, surface, incident.id)
+
+    def _show_in_turn(self, post: _Post, name: str, surface: Shows, incident_id: str) -> int:
+        """The surface rests after a showing, not from its start: one that waited long must not be followed at once."""
+        try:
+            return self._show(name, surface, incident_id)
+        finally:
             post.not_before = time.monotonic() + surface.interval_seconds
-            post.work = self._pool(name).submit(self._show, name, surface, incident.id)
 
     def _show(self, name: str, surface: Shows, incident_id: str) -> int:
-        """Show the case as it is now, once no first call waits; the number of the last event that was shown."""
+        """Show the case as it is now, once containment had its turn; the number of the last event that was shown."""
         after_the_urgent()
-        events = self._wiring.records.events(incident_id)
-        incident = Incident.of(events)
+        after_the_proofs()
+        incident = self._wiring.incident(incident_id)
+        events = self._wiring.records.events(incident_id)[: incident.events]
         links = incident.people.links.get(name, {})
         found = surface.show(view_of(self._wiring, incident, events, name))
         if news := {key: value for key, value in found.items() if links.get(key) != value}:

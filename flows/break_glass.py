@@ -28,9 +28,10 @@ Verdict = Literal["justified", "not-justified"]
 def break_glass(wiring: Wiring, actor: Actor, incident: str, *, digest: str, reason: str, code: str = "") -> str:
     """Approve this plan without a passkey; returns the incident's id.
 
-    ``incident`` is an id or code name, ``digest`` the plan's (8 characters or more), ``code`` a one-time code, needed
-    where one is set up.  Custodians and responders are told before the approval counts.  Raises NotApproved, recorded,
-    when the person may not, and InvalidInput without a reason or a roster, or for another plan's digest.
+    ``incident`` is an id or code name, ``digest`` the plan's (12 digits or more), ``code`` a one-time code, needed
+    where one is set up.  Custodians and responders are told before the approval counts; broken again by the same
+    person for the same plan, nobody is told anew.  Raises NotApproved, recorded, when the person may not, and
+    InvalidInput without a reason or a roster, or for another plan's digest.
     """
     incident_id = named(wiring, incident)
     who = admit(wiring, actor, Act.BREAK_GLASS, incident=incident_id)
@@ -41,6 +42,8 @@ def break_glass(wiring: Wiring, actor: Actor, incident: str, *, digest: str, rea
         refuse(wiring, by=who.name, what=Act.BREAK_GLASS.words, reason=why, via=actor.via, incident=incident_id)
     if who.person and who.person.totp:
         take_code(wiring, who, code, act=Act.BREAK_GLASS, via=actor.via, incident=incident_id)
+    if any(same_person(each.by, who.name) and each.digest == plan.digest for each in now.people.glass):
+        return incident_id
     kind = EventKind.GLASS_BROKEN
     body = body_of(kind, by=who.name, digest=plan.digest, reason=reason.strip())
     broken = wiring.records.append_next(incident_id, kind=kind, body=body)

@@ -31,15 +31,21 @@ class Cases:
                 continue
             self._seen[incident_id] = seq
             try:
-                before = self.found[incident_id][1] if incident_id in self.found else []
-                events = [*before, *self._wiring.records.events_after(incident_id, len(before) - 1)]
-                self.found[incident_id] = (Incident.of(events), events)
+                self.found[incident_id] = self._grown(incident_id)
                 changed.append(incident_id)
             except KeyquellError as error:
                 self.found.pop(incident_id, None)
                 self._on_trouble(incident_id, error)
         self._let_go()
         return [each for each in changed if each in self.found]
+
+    def _grown(self, incident_id: str) -> tuple[Incident, list[Event]]:
+        if incident_id not in self.found:
+            events = self._wiring.records.events(incident_id)
+            return Incident.of(events), events
+        incident, before = self.found[incident_id]
+        news = self._wiring.records.events_after(incident_id, len(before) - 1)
+        return incident.after(news), [*before, *news]
 
     def _let_go(self) -> None:
         now = self._wiring.clock()

@@ -5,19 +5,19 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, get_args
 
-from flows import approvals, intake, messages, step_up
+from flows import approvals, confirmations, intake, messages, step_up
 from flows.admission import Act, Admitted, admit, refuse, take_code
 from flows.background import Background
 from flows.finding_words import report_on
 from flows.lookup import named, plan_seen
 from flows.standing import standing
 from flows.target_search import search
-from flows.undo import something_to_undo
 from flows.wiring import Wiring
 from integrations.findings import redact
 from integrations.records.export import export
+from playbooks import deeds
 from playbooks.authority import needs_step_up, role_for
 from playbooks.card import Card
 from playbooks.card_approvals import undecided
@@ -26,7 +26,7 @@ from playbooks.desk import Actor, Report, StepUp, Target
 from playbooks.errors import Conflict, InvalidInput
 from playbooks.escalation import SEVERITIES
 from playbooks.estate import Estate
-from playbooks.event_bodies import ClosingOutcome, Linked, body_of, read_body
+from playbooks.event_bodies import Linked, body_of, read_body
 from playbooks.exposures import Exposure
 from playbooks.gates import same_person
 from playbooks.incident import Incident
@@ -34,7 +34,7 @@ from playbooks.plans import Plan, Step
 from playbooks.record import EventKind
 from playbooks.roster import Circumstances, doubt, objection
 
-_OUTCOMES: tuple[ClosingOutcome, ...] = ("recovered", "false-alarm", "not-contained")
+_OUTCOMES = get_args(deeds.ClosingOutcome)
 
 
 class ResponseDesk:
@@ -67,24 +67,18 @@ class ResponseDesk:
         self._open(incident_id)
         self._background.contain(incident_id)
 
-    def undo(self, actor: Actor, incident: str) -> None:
-        """Start taking back what can be."""
+    def undo(self, actor: Actor, incident: str, *, code: str = "") -> StepUp | None:
+        """Start taking back what can be, once it is confirmed."""
         who, incident_id = self._enter(actor, Act.UNDO, incident)
-        something_to_undo(self._wiring.incident(incident_id))
-        self._background.undo(incident_id, by=who.name)
+        return self._confirmed(actor, who, incident_id, deeds.UNDO, act=Act.UNDO, code=code)
 
-    def stand_down(self, actor: Actor, incident: str, *, outcome: str) -> None:
-        """End the case, once."""
+    def stand_down(self, actor: Actor, incident: str, *, outcome: str, code: str = "") -> StepUp | None:
+        """End the case, once, when it is confirmed."""
         who, incident_id = self._enter(actor, Act.STAND_DOWN, incident)
-        if outcome not in _OUTCOMES:
+        known = next((each for each in _OUTCOMES if each == outcome), None)
+        if known is None:
             raise InvalidInput(f"{outcome!r} is no way for a case to end.", hint=f"Known: {', '.join(_OUTCOMES)}.")
-        before = self._wiring.incident(incident_id).closed
-        if before is not None and before.outcome != outcome:
-            raise InvalidInput(
-                f"{incident_id} was closed as {before.outcome} by {before.by} and stays so.",
-                hint="Declare it anew if it burns again.",
-            )
-        approvals.close(self._wiring, incident_id, by=who.name, outcome=outcome)
+        return self._confirmed(actor, who, incident_id, deeds.closing(known), act=Act.STAND_DOWN, code=code)
 
     def acknowledge(self, actor: Actor, incident: str) -> None:
         """Take the case; written once, whoever comes first."""
@@ -251,11 +245,39 @@ class ResponseDesk:
         if actor.via != "cli":  # a terminal's process ends with the command; what was begun would end with it
             self._background.contain(incident_id)
 
-    def _refuse(self, actor: Actor, who: Admitted, incident_id: str, reason: str) -> NoReturn:
+    def _confirmed(
+        self, actor: Actor, who: Admitted, incident_id: str, deed: str, *, act: Act, code: str
+    ) -> StepUp | None:
+        """Do it where names count as given, or after a one-time code at the terminal; else hand out the link."""
+        wiring, now = self._wiring, self._wiring.incident(incident_id)
+        confirmations.sensible(now, deed)
+        if now.closed is not None and deeds.outcome_of(deed):
+            return None
+        digest = now.plan.digest if now.plan else ""
+        if who.person is not None:
+            if actor.via != "cli" or not code:
+                return step_up.ask(wiring, incident_id, person=who.name, digest=digest, via=actor.via, deed=deed)
+            self._take_code(actor, who, incident_id, code, act=act)
+            confirmations.confirm(wiring, incident_id, by=who.name, deed=deed, digest=digest, method="totp")
+        confirmations.carry_out(wiring, self._background, incident_id, by=who.name, deed=deed)
+        return None
+
+    def _take_code(self, actor: Actor, who: Admitted, incident_id: str, code: str, *, act: Act) -> None:
+        """Return when the one-time code holds and the rules let it count now; else raise NotApproved, recorded."""
+        roster = self._wiring.roster
+        if roster is not None and who.person is not None:
+            at = Circumstances(at=self._wiring.clock(), via="totp")
+            if why := doubt(who.person, roster.rules, at):
+                self._refuse(actor, who, incident_id, why, act=act)
+        take_code(self._wiring, who, code, act=act, via=actor.via, incident=incident_id)
+
+    def _refuse(
+        self, actor: Actor, who: Admitted, incident_id: str, reason: str, *, act: Act = Act.APPROVE
+    ) -> NoReturn:
         refuse(
             self._wiring,
             by=who.name,
-            what=Act.APPROVE.words,
+            what=act.words,
             reason=reason,
             via=actor.via,
             incident=incident_id,

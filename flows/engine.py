@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from flows.effects import StepContext, StepResult, effect_of
 from flows.owners import alive, this_owner
-from flows.urgency import urgent
+from flows.urgency import proving, urgent
 from flows.wiring import Wiring
 from playbooks.errors import BackendError, Conflict, KeyquellError, NotApproved, RetirementBlocked
 from playbooks.event_bodies import body_of
@@ -54,8 +54,7 @@ def step_once(
     finally:
         with _HELD_LOCK:
             _HELD.discard((incident_id, step_id))
-    reach_milestones(wiring, incident_id)
-    return wiring.incident(incident_id).steps[step_id]
+    return reach_milestones(wiring, incident_id).steps[step_id]
 
 
 def _carry_out(wiring: Wiring, incident: Incident, step: Step, accepted: Callable[[], None]) -> None:
@@ -84,7 +83,7 @@ def contain_now(wiring: Wiring, incident_id: str) -> Incident:
         for need in step.needs:
             if need in taken:
                 taken[need].wait()
-        with urgent() as done:
+        with proving(), urgent() as done:
 
             def accepted() -> None:
                 done()
@@ -102,13 +101,13 @@ def contain_now(wiring: Wiring, incident_id: str) -> Incident:
     return wiring.incident(incident_id)
 
 
-def reach_milestones(wiring: Wiring, incident_id: str) -> None:
-    """Write the milestones that the record justifies by now, each once."""
+def reach_milestones(wiring: Wiring, incident_id: str) -> Incident:
+    """Write the milestones that the record justifies by now, each once; the incident as it then is."""
     while True:
         incident = wiring.incident(incident_id)
         milestones = due(incident)
         if not milestones:
-            return
+            return incident
         kind, body = milestones[0]
         try:
             wiring.records.append(incident_id, kind=kind, body=body, expected_head=incident.head)

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any, NoReturn
 
 from flows.admission import note_refusal
+from flows.passkey_news import announce
 from flows.passkey_register import PasskeyRegister, read_register, request_of, site_of
 from flows.wiring import Wiring
 from integrations import passkeys
@@ -72,8 +73,9 @@ def invited(wiring: Wiring, token: str) -> Invited:
 def enrol(wiring: Wiring, token: str, registration: Mapping[str, Any], *, label: str) -> str:
     """Take the authenticator's public half as this person's; returns the person's name.
 
-    ``label`` is what the person calls the authenticator.  Every open incident notes it, for a passkey that appears in
-    the middle of a case deserves a look.  Raises NotApproved, recorded, when anything does not hold.
+    ``label`` is what the person calls the authenticator.  Custodians and responders are told, for a passkey that
+    appears in the middle of a case, or by a stolen invitation, deserves a look.
+    Raises NotApproved, recorded, when anything does not hold.
     """
     while True:
         invitation = _open(wiring, token)
@@ -84,6 +86,8 @@ def enrol(wiring: Wiring, token: str, registration: Mapping[str, Any], *, label:
             _refuse(wiring, name, error.message, hint=error.hint)
         if made.credential_id in invitation.register.passkeys:
             _refuse(wiring, name, "this authenticator is enrolled already", hint="Use another authenticator.")
+        if made.credential_id in invitation.register.removed:
+            _refuse(wiring, name, "this passkey was removed", hint="Make a new one, or use another authenticator.")
         kind = EventKind.PASSKEY_ENROLLED
         body = body_of(
             kind,
@@ -98,7 +102,7 @@ def enrol(wiring: Wiring, token: str, registration: Mapping[str, Any], *, label:
             wiring.records.append(INSTALLATION, kind=kind, body=body, expected_head=invitation.register.head)
         except Conflict:
             continue
-        _say_so(wiring, f"{name} enrolled a passkey; {invitation.invitation.by} had invited them.")
+        announce(wiring, person=name, by=invitation.invitation.by, credential_id=made.credential_id)
         return name
 
 
@@ -135,14 +139,6 @@ def _member(wiring: Wiring, name: str) -> tuple[Person | None, str]:
 def _refuse(wiring: Wiring, by: str, reason: str, *, hint: str = _NEW_LINK) -> NoReturn:
     note_refusal(wiring, by=by, what=_WHAT, reason=reason, via="web")
     raise NotApproved(f"no passkey was enrolled: {reason.rstrip('.')}.", hint=hint)
-
-
-def _say_so(wiring: Wiring, sentence: str) -> None:
-    """In every open incident."""
-    body = body_of(EventKind.NOTE, text=sentence, by="keyquell")
-    for incident_id in wiring.records.incidents():
-        if wiring.incident(incident_id).closed is None:
-            wiring.records.append_next(incident_id, kind=EventKind.NOTE, body=body)
 
 
 def _challenge(token: str) -> bytes:

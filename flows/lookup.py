@@ -26,10 +26,17 @@ def named(wiring: Wiring, word: str) -> str:
     raise InvalidInput(f"there is no incident {word!r}.", hint=hint)
 
 
+SHORTEST_DIGEST = 12
+"""Hexadecimal digits that name a plan on the terminal: 48 bits, which no plan can be bent to hit while a case is open.
+
+Chat, page and passkey carry the whole digest, and a passkey signs nothing less.
+"""
+
+
 def plan_seen(incident: Incident, digest: str) -> Plan:
-    """The current plan, when this is its digest (8 characters of it or more).  Raises InvalidInput when it is not."""
+    """The current plan, when this is its digest, or ``SHORTEST_DIGEST`` digits of it or more; else InvalidInput."""
     plan = incident.plan
-    if plan is None or len(digest) < 8 or not plan.digest.startswith(digest):
+    if plan is None or len(digest) < SHORTEST_DIGEST or not plan.digest.startswith(digest):
         current = plan.digest[:12] if plan else "none"
         raise InvalidInput(
             f"the plan of {incident.id} has the digest {current}…, not {digest[:12]!r}.",

@@ -12,7 +12,7 @@ from playbooks.record import Event, EventKind
 from playbooks.surfaces import HearsPager, PagerWord
 
 _DONE = {
-    "resolved": "resolved it in the pager, which does not close the case here",
+    "resolved": "resolved it in the pager, which closes nothing here: stand down in the chat, or with `keyquell close`",
     "reopened": "reopened it in the pager",
     "escalated": "escalated it in the pager",
     "noted": "wrote a note in the pager",

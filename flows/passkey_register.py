@@ -11,6 +11,7 @@ from integrations.passkeys import Passkey, Site, sign_count_of
 from playbooks.errors import Conflict, InvalidInput
 from playbooks.event_bodies import (
     ApprovalGiven,
+    Confirmed,
     PasskeyEnrolled,
     PasskeyInvited,
     PasskeyRemoved,
@@ -35,9 +36,13 @@ class KnownPasskey:
 
 @dataclass(slots=True)
 class PasskeyRegister:
-    """``passkeys`` by credential id, ``invitations`` by request; ``head`` is what the next append must expect."""
+    """``passkeys`` by credential id, ``invitations`` by request; ``head`` is what the next append must expect.
+
+    What is ``removed`` (credential ids) never comes back: approvals given with it would count again.
+    """
 
     passkeys: dict[str, KnownPasskey] = field(default_factory=dict)
+    removed: set[str] = field(default_factory=set)
     invitations: dict[str, PasskeyInvited] = field(default_factory=dict)
     used: set[str] = field(default_factory=set)
     head: str = GENESIS
@@ -67,21 +72,26 @@ def read_register(wiring: Wiring) -> PasskeyRegister:
                 register.invitations[body.request] = body
             case PasskeyEnrolled() as body:
                 register.used.add(body.request)
-                register.passkeys[body.credential_id] = KnownPasskey(
-                    body.person, body.credential_id, body.public_key, body.sign_count, body.label, event.at
-                )
+                if body.credential_id not in register.removed:
+                    register.passkeys[body.credential_id] = KnownPasskey(
+                        body.person, body.credential_id, body.public_key, body.sign_count, body.label, event.at
+                    )
             case PasskeyRemoved() as body:
                 register.passkeys.pop(body.credential_id, None)
+                register.removed.add(body.credential_id)
     return register
 
 
 def in_use(wiring: Wiring, known: KnownPasskey) -> Passkey:
     """The passkey with the highest sign count that any approval in the record shows of it."""
-    bodies = (read_body(event) for event in wiring.records.of_kind(EventKind.APPROVAL_GIVEN))
+    kinds = (EventKind.APPROVAL_GIVEN, EventKind.CONFIRMED)
+    bodies = (read_body(event) for kind in kinds for event in wiring.records.of_kind(kind))
     counts = [
         sign_count_of(body.assertion)
         for body in bodies
-        if isinstance(body, ApprovalGiven) and body.assertion and body.assertion.credential_id == known.credential_id
+        if isinstance(body, ApprovalGiven | Confirmed)
+        and body.assertion
+        and body.assertion.credential_id == known.credential_id
     ]
     return Passkey(known.credential_id, known.public_key, max([known.sign_count, *counts]))
 

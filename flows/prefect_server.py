@@ -13,9 +13,10 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import fasteners
 import httpx
@@ -58,12 +59,17 @@ def default_home() -> Path:
     return Path("/var/lib/keyquell") if os.geteuid() == 0 else Path("~/.local/state/keyquell").expanduser()
 
 
+def _never() -> bool:
+    return False
+
+
 @contextmanager
-def prefect_server(home: Path) -> Iterator[str]:
+def prefect_server(home: Path, *, given_up: Callable[[], bool] = _never) -> Iterator[str]:
     """Join the running server of this home or start one; yields its API URL and sets Prefect's environment to it.
 
-    Must be entered before Prefect is imported for the first time.  The last process that leaves ends the server; one
-    that was killed is not counted.
+    Must be entered before Prefect is imported for the first time; entered again, it brings a server that has died up
+    again at the address that it had.  The last process that leaves ends the server; one that was killed is not counted.
+    Raises PrefectUnavailable when it does not come up, or when ``given_up`` says that nobody waits any more.
     """
     folder = home / "prefect"
     folder.mkdir(parents=True, exist_ok=True)
@@ -71,7 +77,7 @@ def prefect_server(home: Path) -> Iterator[str]:
     note, lock = folder / "server.json", fasteners.InterProcessLock(folder / "server.lock")
     with lock:
         database = _database(folder / "postgres")
-        server = _running(note) or _start(folder, database)
+        server = _running(note) or _start(folder, database, given_up)
         _write(note, server.joined(os.getpid()))
     os.environ["PREFECT_API_URL"] = server.url
     try:
@@ -79,6 +85,33 @@ def prefect_server(home: Path) -> Iterator[str]:
     finally:
         with lock:
             _leave(note, os.getpid())
+
+
+def has_died(home: Path) -> bool:
+    """Is the server of this home, or its database, gone?  Costs no request."""
+    folder = home / "prefect"
+    try:
+        found = _Server.model_validate_json((folder / "server.json").read_bytes())
+        return not _lives(found.pid, found.created) or not psutil.pid_exists(_postmaster(folder))
+    except (OSError, ValueError):
+        return True
+
+
+def end_at_once(home: Path) -> None:
+    """End the server and the database of this home within moments, unless others use them; never raises."""
+    folder, mine = home / "prefect", os.getpid()
+    with suppress(OSError, ValueError, psutil.Error):
+        server = _Server.model_validate_json((folder / "server.json").read_bytes()).left(mine)
+        if not server.users:
+            os.killpg(server.pid, signal.SIGKILL)
+    with suppress(OSError, ValueError):
+        users = json.loads((folder / "postgres" / ".handle_pids.json").read_text(encoding="utf-8"))
+        if mine in users and not any(psutil.pid_exists(int(pid)) for pid in users if pid != mine):
+            os.kill(_postmaster(folder), signal.SIGQUIT)  # PostgreSQL's immediate shutdown
+
+
+def _postmaster(folder: Path) -> int:
+    return int((folder / "postgres" / "postmaster.pid").read_text(encoding="utf-8").split()[0])
 
 
 class _Server(BaseModel):
@@ -144,10 +177,8 @@ def _write(note: Path, server: _Server) -> None:
     beside.replace(note)
 
 
-def _start(folder: Path, database: str) -> _Server:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+def _start(folder: Path, database: str, given_up: Callable[[], bool]) -> _Server:
+    port = _port(folder / "server.json")
     url = f"http://127.0.0.1:{port}/api"
     with (folder / "server.log").open("wb") as log:
         process = subprocess.Popen(
@@ -164,13 +195,26 @@ def _start(folder: Path, database: str) -> _Server:
         )
     server = _Server(pid=process.pid, created=psutil.Process(process.pid).create_time(), url=url)
     _write(folder / "server.json", server)
-    _wait(process, url, folder / "server.log")
+    _wait(process, url, folder / "server.log", given_up)
     return server
 
 
-def _wait(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+def _port(note: Path) -> int:
+    """The port that the last server of this home had, as long as nobody else took it: clients keep their address."""
+    wanted = [0]
+    with suppress(OSError, ValueError):
+        wanted.insert(0, urlsplit(_Server.model_validate_json(note.read_bytes()).url).port or 0)
+    for port in wanted:
+        with socket.socket() as probe, suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+            return int(probe.getsockname()[1])
+    raise PrefectUnavailable("this machine has no free port for the local Prefect server.")
+
+
+def _wait(process: subprocess.Popen[bytes], url: str, log: Path, given_up: Callable[[], bool]) -> None:
     deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
+    while time.monotonic() < deadline and process.poll() is None and not given_up():
         try:
             if httpx.get(f"{url}/health", timeout=2.0).is_success:
                 return
@@ -187,6 +231,8 @@ def _database(folder: Path) -> str:
     folder.mkdir(parents=True, exist_ok=True)
     _forget_the_dead(folder / ".handle_pids.json")
     server = get_server(folder, cleanup_mode="stop")
+    if not server.get_postmaster_info().is_running():  # it was killed since this process started it
+        server.ensure_postgres_running()
     uri = server.get_uri()
     with psycopg.connect(uri, autocommit=True) as connection:
         if not connection.execute("SELECT 1 FROM pg_database WHERE datname = 'prefect'").fetchone():

@@ -7,31 +7,37 @@ and costs the others nothing.
 from __future__ import annotations
 
 import asyncio
-import signal
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Protocol
 
-import fasteners
-
+from flows.alone import alone
 from flows.background import Background
 from flows.boards import Boards
 from flows.escalation import Escalations
-from flows.intake import open_incidents
-from flows.prefect_server import default_home, prefect_server
+from flows.flow_loop import FlowLoop
+from flows.prefect_care import PrefectCare
+from flows.prefect_server import default_home, end_at_once
 from flows.responses import Responses
+from flows.saying import Say, Sayings
 from flows.schedules import schedules
+from flows.soundness import refuse_mistakes
+from flows.stopping import Stopping
 from flows.watch import watch
 from flows.wiring import Wiring
-from playbooks.errors import InvalidInput, KeyquellError
+from playbooks.errors import KeyquellError
 
-Say = Callable[[str], None]
-"""Where a sentence for people goes."""
+__all__ = ["Say", "Service", "Services", "serve"]
 
 APPROVAL_PATIENCE_SECONDS = 7 * 24 * 3600.0
 _LONGEST_PAUSE_SECONDS = 30.0
+_GOODBYE_SECONDS = 20.0
+"""An end in order takes as long as containment may, and this."""
+_THREADS = 64
+"""For what the loop hands to threads: steps of many incidents at once, of which some hang."""
 
 
 class Service(Protocol):
@@ -43,7 +49,7 @@ class Service(Protocol):
 
 
 Services = Callable[[Wiring, Background, Say], Sequence[Service]]
-"""Makes what listens beside the detectors."""
+"""Makes what listens beside the detectors.  Raises InvalidInput for settings with which that cannot work."""
 
 
 def serve(
@@ -57,23 +63,13 @@ def serve(
     """Watch, respond and keep schedules until stopped, or until the first response ends (``until_closed``).
 
     Incidents that were open when an earlier process died are taken up again.  ``drill_command`` is the argument list
-    that runs a drill, to which a scheduled run appends the scenario.  Returns how the last response ended, or "".
-    Raises InvalidInput when another process serves the same state folder.
+    that runs a drill, to which a scheduled run appends the scenario.  Returns how the last response ended with
+    ``until_closed``, else "".  Raises InvalidInput for a mistake in the settings, and when another process serves the
+    same state folder; nothing is then begun.
     """
-    with Wiring.from_file(config) as wiring, ExitStack() as held:
-        _be_the_only_one(wiring, held)
+    with Wiring.from_file(config) as wiring, alone(wiring.settings.state, wiring.settings.source):
+        refuse_mistakes(wiring)
         return asyncio.run(_Serving(config, wiring, say, drill_command).run(services, until_closed=until_closed))
-
-
-def _be_the_only_one(wiring: Wiring, held: ExitStack) -> None:
-    place = wiring.settings.state / "serve.lock"
-    lock = fasteners.InterProcessLock(place)
-    if not lock.acquire(blocking=False):
-        raise InvalidInput(
-            f"another process serves {wiring.settings.source} already.",
-            hint=f"Stop it first; `fuser {place}` names it.",
-        )
-    held.callback(lock.release)
 
 
 class _Serving:
@@ -82,28 +78,33 @@ class _Serving:
     def __init__(self, config: Path, wiring: Wiring, say: Say, drill_command: list[str]) -> None:
         self._config = config
         self._wiring = wiring
-        self._say = say
+        self._sayings = Sayings(say)
         self._drill_command = drill_command
+        self._home = default_home()
         self._found: set[str] = set()
         self._threads_stop = threading.Event()
-        self._background = Background(wiring, on_done=self._on_incident, on_trouble=self._on_trouble)
+        self._background = Background(wiring, on_done=self._on_incident, on_trouble=self._sayings.trouble)
 
     async def run(self, services: Services, *, until_closed: bool) -> str:
-        stop = asyncio.Event()
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, stop.set)
+        loop.set_default_executor(ThreadPoolExecutor(_THREADS, thread_name_prefix="serve"))
+        listeners = services(self._wiring, self._background, self._sayings.news)
+        stop = asyncio.Event()
+        seconds = self._wiring.settings.policy.containment_deadline_seconds + _GOODBYE_SECONDS
+        stopping = Stopping(stop, seconds=seconds, say=self._sayings.news, let_go=lambda: end_at_once(self._home))
+        stopping.listen()
         threads = self._start_threads()
-        listening = [
-            asyncio.create_task(_keep_up(each, stop, self._say))
-            for each in services(self._wiring, self._background, self._say)
-        ]
+        listening = [asyncio.create_task(self._keep_up(each, stop)) for each in listeners]
         responding = asyncio.create_task(self._respond(stop, until_closed=until_closed))
         stopped = asyncio.create_task(stop.wait())
         try:
             await asyncio.wait({responding, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            if not stop.is_set():
+                stopping.hurry()
             stop.set()
-            return await responding
+            self._threads_stop.set()
+            outcome = await responding
+            return outcome if until_closed else ""
         finally:
             stop.set()
             await self._end(threads, [*listening, stopped])
@@ -111,16 +112,15 @@ class _Serving:
     def _start_threads(self) -> list[threading.Thread]:
         wiring, stop = self._wiring, self._threads_stop
         work: dict[str, Callable[[], None]] = {
-            "watch": lambda: watch(wiring, self._background, on_trouble=self._on_trouble, stop=stop),
-            "boards": lambda: Boards(wiring, on_trouble=self._on_trouble).run(stop),
-            "escalations": lambda: Escalations(wiring, on_trouble=self._on_trouble).run(stop),
+            "watch": lambda: watch(wiring, self._background, on_trouble=self._sayings.trouble, stop=stop),
+            "boards": lambda: Boards(wiring, on_trouble=self._sayings.trouble).run(stop),
+            "escalations": lambda: Escalations(wiring, on_trouble=self._sayings.trouble).run(stop),
         }
         threads = [threading.Thread(target=each, daemon=True, name=name) for name, each in work.items()]
         for thread in threads:
             thread.start()
-        self._say("Watching the detectors.")
-        for incident in open_incidents(wiring):
-            self._background.contain(incident.id)
+        self._sayings.news("Watching the detectors.")
+        self._take_up()
         return threads
 
     async def _end(self, threads: list[threading.Thread], tasks: list[asyncio.Task[object]]) -> None:
@@ -134,55 +134,72 @@ class _Serving:
         for thread in threads:
             await asyncio.to_thread(thread.join, 10)
 
+    def _take_up(self) -> None:
+        """Go on with what an earlier process left; a record that cannot be read costs the others nothing."""
+        for incident_id in self._wiring.records.incidents():
+            try:
+                if self._wiring.incident(incident_id).closed is None:
+                    self._background.contain(incident_id)
+            except KeyquellError as error:
+                self._sayings.trouble(incident_id, error)
+
     async def _respond(self, stop: asyncio.Event, *, until_closed: bool) -> str:
         """Bring Prefect up, keep the schedules, and drive every open incident."""
-        with ExitStack() as held:
-            while not stop.is_set():
-                try:
-                    await asyncio.to_thread(held.enter_context, prefect_server(default_home()))
-                    break
-                except KeyquellError as error:
-                    self._say(f"Containment works, what follows it waits: {error}")
-                    await _pause(stop, _LONGEST_PAUSE_SECONDS)
-            if stop.is_set():
+        care = PrefectCare(self._home, self._sayings, stop)
+        beside: list[asyncio.Task[None]] = []
+        held = AsyncExitStack()
+        try:
+            if not await care.bring_up():
                 return ""
             from flows.respond import respond
 
-            async def drive(incident_id: str) -> str:
-                return str(await respond(str(self._config), incident_id, APPROVAL_PATIENCE_SECONDS))
+            flows = await held.enter_async_context(FlowLoop())
 
-            responses = Responses(self._wiring, drive, say=self._say, busy=self._background.busy)
-            scheduled = asyncio.create_task(_keep_schedules(self._drill_command, self._say))
-            self._say("Ready.")
-            try:
-                await responses.run(stop, until_closed=until_closed)
-            finally:
-                scheduled.cancel()
-                await asyncio.gather(scheduled, return_exceptions=True)
+            async def drive(incident_id: str) -> str:
+                return str(await flows.run(respond(str(self._config), incident_id, APPROVAL_PATIENCE_SECONDS)))
+
+            responses = Responses(self._wiring, drive, sayings=self._sayings, busy=self._background.busy)
+            beside += [asyncio.create_task(care.keep_up()), asyncio.create_task(self._keep_schedules(stop))]
+            self._sayings.news("Ready.")
+            await responses.run(stop, until_closed=until_closed)
             return responses.last_outcome
+        finally:
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
+            await held.aclose()
+            await care.leave()
+
+    async def _keep_schedules(self, stop: asyncio.Event) -> None:
+        """Serve the stored schedules; what breaks is said and begun again."""
+        while not stop.is_set():
+            try:
+                await _serve_schedules(self._drill_command, self._sayings.news)
+                return
+            except Exception as error:  # noqa: BLE001 - Prefect's own errors; a drill must cost nothing else
+                self._sayings.trouble("schedules", _known(error))
+            await _pause(stop, _LONGEST_PAUSE_SECONDS)
+
+    async def _keep_up(self, service: Service, stop: asyncio.Event) -> None:
+        """Run a service until ``stop``; start it again, with growing pauses, when it breaks."""
+        pause = 1.0
+        while not stop.is_set():
+            try:
+                await service.run(stop)
+            except Exception as error:  # noqa: BLE001 - said by its type unless it is one of ours
+                self._sayings.trouble(service.name, _known(error))
+            await _pause(stop, pause)
+            pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
 
     def _on_incident(self, incident_id: str) -> None:
         if incident_id not in self._found:
             self._found.add(incident_id)
-            self._say(f"{incident_id} is open.")
-
-    def _on_trouble(self, name: str, error: KeyquellError) -> None:
-        self._say(f"{name}: {error}")
+            self._sayings.news(f"{incident_id} is open.")
 
 
-async def _keep_up(service: Service, stop: asyncio.Event, say: Say) -> None:
-    """Run a service until ``stop``; start it again, with growing pauses, when it breaks."""
-    pause = 1.0
-    while not stop.is_set():
-        try:
-            await service.run(stop)
-        except KeyquellError as error:
-            say(f"{service.name}: {error}")
-        except Exception as error:  # noqa: BLE001 - said by its type; its text may hold a secret
-            say(f"{service.name}: unexpected {type(error).__name__}; it is started again.")
-        if not stop.is_set():
-            await _pause(stop, pause)
-            pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
+def _known(error: Exception) -> KeyquellError:
+    """What may be said of an error: the text of one that is not ours may hold a secret."""
+    return error if isinstance(error, KeyquellError) else KeyquellError(f"unexpected {type(error).__name__}.")
 
 
 async def _pause(stop: asyncio.Event, seconds: float) -> None:
@@ -191,8 +208,8 @@ async def _pause(stop: asyncio.Event, seconds: float) -> None:
         await asyncio.wait_for(stop.wait(), seconds)
 
 
-async def _keep_schedules(command: list[str], say: Say) -> None:
-    """Serve the stored schedules as Prefect cron deployments, until cancelled."""
+async def _serve_schedules(command: list[str], say: Say) -> None:
+    """Serve the stored schedules as Prefect cron deployments, until cancelled; return when there are none."""
     found = schedules(default_home())
     if not found:
         return

@@ -55,6 +55,12 @@ def undo(wiring: Wiring, incident_id: str, *, by: str) -> list[Undone]:
         return results
 
 
+def foreseen(incident: Incident) -> list[tuple[Step, str]]:
+    """The steps that ran, the last first, each with why an undo leaves it as it is; "" when it is taken back."""
+    planned = incident.plan.steps if incident.plan else ()
+    return [(step, _why_not(incident, step)) for step in reversed(planned) if _ran(incident, step)]
+
+
 def something_to_undo(incident: Incident) -> None:
     """Raise InvalidInput when no step of the incident has run."""
     if incident.plan is None or not any(status.attempts for status in incident.steps.values()):
@@ -79,23 +85,30 @@ def _ran(incident: Incident, step: Step) -> bool:
 
 
 def _take_back(wiring: Wiring, incident: Incident, step: Step) -> Undone:
-    status = incident.steps[step.id]
-    if step.undo is None or step.action not in _REVERSES:
-        return Undone(step.id, taken_back=False, reason=f"{step.action.value} cannot be taken back")
-    if status.receipt is not None and not status.receipt.changed:
-        if status.attempts < 2:
-            return Undone(step.id, taken_back=False, reason="it was so before the incident")
-        if not _worked_before(incident, step):
-            reason = "it was tried twice, and nothing says whether it was so before: look, and turn it on by hand"
-            return Undone(step.id, taken_back=False, reason=reason)
+    if why := _why_not(incident, step):
+        return Undone(step.id, taken_back=False, reason=why)
+    done = incident.steps[step.id].receipt
     try:
-        receipt = _REVERSES[step.action](wiring, step, status.receipt.undo if status.receipt else {})
+        receipt = _REVERSES[step.action](wiring, step, done.undo if done else {})
     except Unavailable as error:
         return Undone(step.id, taken_back=False, reason=str(error))
     except KeyquellError as error:
         return Undone(step.id, taken_back=False, reason=str(error), failed=True)
     _write(wiring, incident.id, step, receipt)
     return Undone(step.id, taken_back=True)
+
+
+def _why_not(incident: Incident, step: Step) -> str:
+    status = incident.steps[step.id]
+    if step.undo is None or step.action not in _REVERSES:
+        return "it cannot be taken back"
+    if status.receipt is None or status.receipt.changed:
+        return ""
+    if status.attempts < 2:
+        return "it was so before the incident"
+    if not _worked_before(incident, step):
+        return "it was tried twice, and nothing says whether it was so before: look, and turn it on by hand"
+    return ""
 
 
 def _write(wiring: Wiring, incident_id: str, step: Step, receipt: Receipt) -> None:

@@ -25,6 +25,7 @@ from playbooks.heartbeat import expected_every
 from playbooks.incident import Incident
 from playbooks.playbook import Playbook, catalog
 from playbooks.ports import Clock, Delivers
+from playbooks.record import INSTALLATION, EventKind
 from playbooks.refs import CertificateRef, CredentialRef, DatasetRef, KeyRef
 from playbooks.roster import Roster
 from playbooks.surfaces import Pages, Shows
@@ -60,6 +61,7 @@ class Wiring:
         self._lock = threading.Lock()
         self._incidents: dict[str, Incident] = {}
         self._estate: tuple[tuple[int, int, int] | None, Estate] | None = None
+        self._removed: tuple[int, frozenset[str]] = (-1, frozenset())
         self._roster: tuple[tuple[int, int, int] | None, Roster] | None = None
 
     @classmethod
@@ -99,9 +101,20 @@ class Wiring:
     def authority(self) -> Authority:
         """Whose yes counts now; nobody's when the roster cannot be read."""
         try:
-            return Authority(self.roster, self.clock())
+            roster = self.roster
+            return Authority(roster, self.clock(), removed=self._removed_passkeys() if roster else frozenset())
         except InvalidInput as error:
             return Authority(None, self.clock(), broken=error.message)
+
+    def _removed_passkeys(self) -> frozenset[str]:
+        """Ids of passkeys that count no more, ever; only what the installation's chain has grown by is read."""
+        seq, removed = self._removed
+        for event in self.records.events_after(INSTALLATION, seq):
+            seq = event.seq
+            if event.kind is EventKind.PASSKEY_REMOVED:
+                removed |= {str(event.body["credential_id"])}
+        self._removed = (seq, removed)
+        return removed
 
     @cached_property
     def catalog(self) -> Mapping[str, Playbook]:

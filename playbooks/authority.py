@@ -24,6 +24,8 @@ class Yes(Protocol):
     def at(self) -> datetime: ...
     @property
     def passkey_enrolled_at(self) -> datetime | None: ...
+    @property
+    def credential(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +34,13 @@ class Authority:
 
     Without a roster (``None``) names count as they are given, on the command line alone: that suits one person's
     trial and the labs of drills, and ``keyquell doctor`` says so.  ``broken`` is why the roster could not be read: then
-    nobody counts.
+    nobody counts.  ``removed`` are the ids of passkeys that were taken away: what they approved counts no more.
     """
 
     roster: Roster | None
     at: datetime
     broken: str = ""
+    removed: frozenset[str] = frozenset()
 
     def objection(self, approval: Yes, step: Step) -> str:
         """Why this approval does not count for the step; "" when it does."""
@@ -47,6 +50,8 @@ class Authority:
             return ""
         if needs_step_up(step) and approval.method not in STRONG:
             return f"{approval.approver} agreed without a passkey, which {step.id} needs"
+        if approval.credential and approval.credential in self.removed:
+            return f"the passkey with which {approval.approver} agreed was removed"
         person = self.roster.person(approval.approver)
         why = objection(person, (role_for(step),), self.at)
         if why or person is None:

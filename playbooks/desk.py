@@ -83,11 +83,12 @@ class Desk(Protocol):
     def deny(self, actor: Actor, incident: str, *, digest: str, reason: str) -> None:
         """Say no to the plan."""
 
-    def undo(self, actor: Actor, incident: str) -> None:
-        """Start, in the background, taking back the reversible steps."""
+    def undo(self, actor: Actor, incident: str, *, code: str = "") -> StepUp | None:
+        """Start, in the background, taking back the reversible steps; or return the link by which a passkey must
+        confirm it: a stolen chat account takes nothing back.  ``code`` is a one-time code (terminal)."""
 
-    def stand_down(self, actor: Actor, incident: str, *, outcome: str) -> None:
-        """End the case: false-alarm, not-contained or recovered."""
+    def stand_down(self, actor: Actor, incident: str, *, outcome: str, code: str = "") -> StepUp | None:
+        """End the case as false-alarm, not-contained or recovered; or return the link that confirms it, as ``undo``."""
 
     def acknowledge(self, actor: Actor, incident: str) -> None:
         """Take the case; the first one counts."""

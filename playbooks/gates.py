@@ -9,9 +9,12 @@ from typing import Protocol
 from playbooks.authority import EVERYBODY, Authority, Yes
 from playbooks.errors import RetirementBlocked
 from playbooks.estate import DatasetEntry, Estate
+from playbooks.names import person, same_person
 from playbooks.plans import Action, Plan, Step
 from playbooks.receipts import Census
 from playbooks.refs import KeyRef
+
+__all__ = ["Agreement", "No", "datasets_of", "person", "retirement_allowed", "same_person", "satisfied"]
 
 
 class No(Protocol):
@@ -64,16 +67,6 @@ def satisfied(
     who = "another person" if missing == 1 else f"{missing} people"
     ignored = "".join(f"; {why}" for why in dict.fromkeys(why for name, why in weighed if why and name not in people))
     return False, f"it waits for {who} other than the requester to approve plan {plan.digest[:12]}{ignored}"
-
-
-def person(name: str) -> str:
-    """One person, one name: case and space around it do not make another."""
-    return name.strip().casefold()
-
-
-def same_person(one: str, other: str) -> bool:
-    """Do both names mean one person?"""
-    return person(one) == person(other)
 
 
 def datasets_of(key: KeyRef, *, plan: Plan, estate: Estate) -> list[DatasetEntry]:

@@ -10,6 +10,7 @@ from functools import partial
 from pydantic import JsonValue
 
 from playbooks.dealings import Dealings
+from playbooks.deeds import APPROVE
 from playbooks.errors import InvalidInput, RecordError
 from playbooks.event_bodies import (
     ApprovalDenied,
@@ -17,6 +18,7 @@ from playbooks.event_bodies import (
     Body,
     CensusTaken,
     Closed,
+    Confirmed,
     Contained,
     ExposureAdded,
     FactsRead,
@@ -48,7 +50,7 @@ _REFERENCE = "step:"
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """A person's yes to a plan digest."""
+    """A person's yes to a plan digest; ``credential`` is the id of the passkey that gave it, "" when none did."""
 
     approver: str
     digest: str
@@ -56,6 +58,7 @@ class Approval:
     at: datetime
     request: str = ""
     passkey_enrolled_at: datetime | None = None
+    credential: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,6 +275,9 @@ def _apply(incident: Incident, event: Event, body: Body) -> None:
             _take_plan(incident, body.plan)
         case ApprovalGiven() | ApprovalDenied():
             _note_decision(incident, body, event.at)
+        case Confirmed():
+            if body.request:
+                _redeem(incident, body.request, who=body.by, digest=body.digest, deed=body.deed)
         case StepStarted() | StepFinished() | StepFailed() | StepUndone():
             _advance_step(incident, body, event.at)
         case ShardFinished():
@@ -311,7 +317,7 @@ def _note_decision(incident: Incident, body: ApprovalGiven | ApprovalDenied, at:
     if incident.plan is None:
         raise RecordError("somebody decides on a plan that was never made.")
     if isinstance(body, ApprovalGiven) and body.request:
-        _redeem(incident, body)
+        _redeem(incident, body.request, who=body.approver, digest=body.digest, deed=APPROVE)
     if body.digest != incident.plan.digest:
         return
     if isinstance(body, ApprovalGiven):
@@ -323,19 +329,20 @@ def _note_decision(incident: Incident, body: ApprovalGiven | ApprovalDenied, at:
                 at,
                 request=body.request,
                 passkey_enrolled_at=body.passkey_enrolled_at,
+                credential=body.assertion.credential_id if body.assertion else "",
             ),
         )
     else:
         incident.denials += (Denial(body.approver, body.digest, body.reason, at),)
 
 
-def _redeem(incident: Incident, body: ApprovalGiven) -> None:
-    asked = incident.people.asked.get(body.request)
-    if asked is None or (asked.approver, asked.digest) != (body.approver, body.digest):
-        raise RecordError(f"{body.approver} approved upon a request that was not made to them for this plan.")
-    if body.request in incident.redeemed:
-        raise RecordError("one request is used for two approvals.")
-    incident.redeemed |= {body.request}
+def _redeem(incident: Incident, request: str, *, who: str, digest: str, deed: str) -> None:
+    asked = incident.people.asked.get(request)
+    if asked is None or (asked.approver, asked.digest, asked.deed) != (who, digest, deed):
+        raise RecordError(f"{who} redeems a request that was not made to them for this.")
+    if request in incident.redeemed:
+        raise RecordError("one request is used twice.")
+    incident.redeemed |= {request}
 
 
 def _status(incident: Incident, step_id: str) -> StepStatus:

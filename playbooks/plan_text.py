@@ -7,8 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from playbooks.keys import KeyFacts
 from playbooks.plans import Action, Gate, Phase, Plan, Reversibility, Step
 from playbooks.refs import KeyRef
+from playbooks.visible import visible
 
 MAX_LINES = 40
+_STEP = 150
+"""Characters of a step's sentence with what it costs."""
 
 _SENTENCES = {
     Action.CUT_CREDENTIAL: "{target} stops working",
@@ -70,7 +73,7 @@ def compare(old: Plan, new: Plan) -> str:
     for name in before:
         if name in after and (changes := _changes(before[name], after[name])):
             lines.append(f"~ {_sentence(after[name])}: {'; '.join(changes)}")
-    lines += [f"! not known: {each}" for each in new.unknowns if each not in old.unknowns]
+    lines += [f"! not known: {_plain(each)}" for each in new.unknowns if each not in old.unknowns]
     if len(lines) == 1:
         lines.append("~ the same moves, in another order or for another reason")
     return "\n".join(lines)
@@ -102,13 +105,17 @@ def _phase_lines(steps: Sequence[Step]) -> list[str]:
 
 def _line(step: Step) -> str:
     if step.unavailable:
-        return _cut(f"  ! not possible: {_sentence(step)} – {step.unavailable}", 150)
+        return f"  ! not possible: {_cut(f'{_sentence(step)} – {step.unavailable}', 134)}"
     windowed = step.reversibility is Reversibility.WINDOWED
     mark = "~" if windowed else "-" if step.action in _STOPS else "+"
     final = ", for good" if step.reversibility is Reversibility.IRREVERSIBLE else ""
     until = f", by {step.window_ends:%Y-%m-%d %H:%M}" if step.window_ends else ""
-    price = f" ({step.price.rstrip('.')})" if step.price and mark != "+" else ""
-    return f"  {mark} {_cut(f'{_sentence(step)}{final}{until}{price}', 150)}{_GATES[step.gate]}"
+    price = f" ({_plain(step.price).rstrip('.')})" if step.price and mark != "+" else ""
+    sentence = _sentence(step)
+    if len(sentence) + len(final + until + price) > _STEP:
+        sentence = _middle(sentence, 100)
+        price = _cut(price, _STEP - len(sentence + final + until)) if price else ""
+    return f"  {mark} {sentence}{final}{until}{price}{_GATES[step.gate]}"
 
 
 def _folded(steps: Sequence[Step]) -> str:
@@ -133,7 +140,7 @@ def _sentence(step: Step) -> str:
         for name, value in step.inputs.items()
         if value not in (None, [], "") and name != "target"
     }
-    return _SENTENCES[step.action].format_map(_Words(step.target, **words))
+    return _plain(_SENTENCES[step.action].format_map(_Words(step.target, **words)))
 
 
 def _names(names: Sequence[str]) -> str:
@@ -184,5 +191,19 @@ def _differs(before: Step, after: Step, name: str) -> bool:
     return old != new and not both_refer
 
 
+def _plain(text: str) -> str:
+    """One line, all of it to be seen: a name cannot look like another line of the plan."""
+    return visible(" ".join(text.splitlines()))
+
+
 def _cut(text: str, length: int) -> str:
+    text = _plain(text)
     return text if len(text) <= length else f"{text[: length - 1]}…"
+
+
+def _middle(text: str, length: int) -> str:
+    """Cut in the middle: what a step does stands at the end of its sentence, however long the name is."""
+    if len(text) <= length:
+        return text
+    head = length * 2 // 3
+    return f"{text[:head]}…{text[head + 1 - length :]}"

@@ -25,9 +25,10 @@ class EventKind(StrEnum):
     EXPOSURE_ADDED = "exposure-added"  # exposure
     FACTS_READ = "facts-read"  # facts: {key uri: KeyFacts}
     PLAN_MADE = "plan-made"  # plan (with digest)
-    APPROVAL_ASKED = "approval-asked"  # request, approver, digest, expires_at, via
+    APPROVAL_ASKED = "approval-asked"  # request, approver, digest, expires_at, via, [deed]
     APPROVAL_GIVEN = "approval-given"  # approver, digest, method, [request, assertion, passkey_enrolled_at, address]
     APPROVAL_DENIED = "approval-denied"  # approver, digest, reason, [via]
+    CONFIRMED = "confirmed"  # by, deed, digest, method, [request, assertion, passkey_enrolled_at, address]
     GLASS_BROKEN = "glass-broken"  # by, digest, reason
     GLASS_REVIEWED = "glass-reviewed"  # by, verdict
     ACKNOWLEDGED = "acknowledged"  # by, via

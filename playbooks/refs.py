@@ -45,8 +45,8 @@ class Ref:
     def parse(cls, uri: str) -> Self:
         """Read a URI.
 
-        Raises InvalidInput when the scheme is not one of this class, a part is missing, or the
-        URI carries something that looks like a secret.
+        Raises InvalidInput when the scheme is not one of this class, a part is missing, or the URI carries something
+        that looks like a secret or that cannot be seen.
         """
         scheme, colon, rest = uri.partition(":")
         if not colon or (cls.schemes and scheme not in cls.schemes):
@@ -62,6 +62,11 @@ class Ref:
                 hint="Put the secret in the connection's settings by reference (env:NAME or file:PATH).",
             )
         connection, path = _pkcs11_parts(uri, rest) if scheme == "pkcs11" else _plain_parts(uri, rest)
+        if not (connection + path).isprintable():
+            raise InvalidInput(
+                f"a {scheme}: URI holds a character that cannot be seen",
+                hint="Write it anew by hand: no line breaks, control or direction characters.",
+            )
         return cls(scheme, connection, path)
 
     def __str__(self) -> str:

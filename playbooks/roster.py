@@ -7,15 +7,18 @@ is refused.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from ipaddress import ip_address, ip_network
-from typing import Literal
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from playbooks.names import looks
+from playbooks.names import person as one_person
 
 
 class Role(StrEnum):
@@ -49,14 +52,20 @@ class Grant(_Part):
         return (self.since is None or self.since <= day) and (self.until is None or day <= self.until)
 
 
+SlackMember = Annotated[str, Field(pattern=r"^[UW][A-Z0-9]+$")]
+Account = Annotated[str, Field(pattern=r"^\S+$")]
+
+
 class Person(_Part):
     """One person; ``name`` is what stands in the record.  ``left`` ends everything, whatever else stands here."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9._-]{0,63}$", description="Login-like, unique: what the record says.")
     display: str = ""
-    slack: tuple[str, ...] = Field(default=(), description="Slack member ids (U… or W…).")
-    pagerduty: tuple[str, ...] = Field(default=(), description="PagerDuty user ids.")
-    logins: tuple[str, ...] = Field(default=(), description="Login names on this host, when they differ from the name.")
+    slack: tuple[SlackMember, ...] = Field(default=(), description="Slack member ids (U… or W…), never of a bot.")
+    pagerduty: tuple[Account, ...] = Field(default=(), description="PagerDuty user ids.")
+    logins: tuple[Account, ...] = Field(
+        default=(), description="Login names on this host, when they differ from the name."
+    )
     email: str = ""
     phone: str = ""
     roles: tuple[Grant, ...] = ()
@@ -150,7 +159,7 @@ class Circumstances:
 
 
 class Roster(_Part):
-    """The whole file.  Names and Slack ids belong to one person each."""
+    """The whole file.  What tells people apart belongs to one person each: one human must not count as two."""
 
     version: Literal[1] = 1
     people: tuple[Person, ...] = ()
@@ -161,13 +170,9 @@ class Roster(_Part):
     @model_validator(mode="after")
     def _unambiguous(self) -> Roster:
         names = {each.name for each in self.people}
-        for what, values in (
-            ("name", [each.name for each in self.people]),
-            ("slack", [one for each in self.people for one in each.slack]),
-            ("pagerduty", [one for each in self.people for one in each.pagerduty]),
-            ("logins", [one for each in self.people for one in each.logins]),
-        ):
-            if twice := sorted({one for one in values if values.count(one) > 1}):
+        for what, said in _MARKS.items():
+            marks = [set(said(each)) for each in self.people]
+            if twice := sorted(one for number, own in enumerate(marks) for one in own & set().union(*marks[:number])):
                 raise ValueError(f"people: {what} {twice[0]!r} stands at two people")
         for what, listed in (("escalation.people", self.escalation.people), ("custodians", self.custodians)):
             if unknown := [each for each in listed if each not in names]:
@@ -176,7 +181,7 @@ class Roster(_Part):
 
     def person(self, name: str) -> Person | None:
         """Who is called so."""
-        wanted = name.strip().casefold()
+        wanted = one_person(name)
         return next((each for each in self.people if each.name == wanted), None)
 
     def by_slack(self, member: str) -> Person | None:
@@ -199,6 +204,24 @@ class Roster(_Part):
         """Those of the names that are people here and have not left."""
         found = (self.person(name) for name in names)
         return [each for each in found if each is not None and not _gone(each, at)]
+
+
+_MARKS: Mapping[str, Callable[[Person], Iterable[str]]] = {
+    "name": lambda person: (person.name,),
+    "slack": lambda person: person.slack,
+    "pagerduty": lambda person: person.pagerduty,
+    "logins": lambda person: (person.name, *person.logins),
+    "display": lambda person: (looks(person.name), *((looks(person.display),) if person.display else ())),
+    "email": lambda person: (_mailbox(person.email),) if person.email else (),
+    "totp": lambda person: (person.totp,) if person.totp else (),
+}
+"""What tells people apart: whoever shares one of these with another may be one human who counts as two."""
+
+
+def _mailbox(email: str) -> str:
+    """The mailbox behind an address: what follows a + only sorts mail (RFC 5233)."""
+    local, _, domain = one_person(email).rpartition("@")
+    return f"{local.partition('+')[0]}@{domain}"
 
 
 def objection(person: Person | None, roles: Iterable[Role], at: datetime) -> str:

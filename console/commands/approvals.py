@@ -6,11 +6,10 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from console.commands.incidents import As, Id, at_desk, show_incident, sitting
+from console.commands.incidents import As, Code, Id, at_desk, show_incident, show_link, sitting
 from console.output import Common, ExitCode, show
 
-Digest = Annotated[str, Parameter(help="Digest of the plan you looked at (the first 8 characters or more).")]
-Code = Annotated[str, Parameter(help="One-time code of your authenticator app.")]
+Digest = Annotated[str, Parameter(help="Digest of the plan you looked at (the first 12 characters or more).")]
 
 
 def approve(
@@ -29,7 +28,6 @@ def approve(
     With a roster, what cannot be taken back needs a passkey: the answer is then a link to open in your browser.
     """
     from flows.wiring import Wiring
-    from playbooks.timings import rfc3339
 
     with Wiring.from_file(common.config) as wiring:
         desk, actor = at_desk(wiring, by)
@@ -41,10 +39,7 @@ def approve(
         if step_up is None:
             show_incident(common, wiring, incident)
             return ExitCode.OK
-    data = {"incident": incident, "link": step_up.link, "expires_at": rfc3339(step_up.expires_at)}
-    ends = f"{step_up.expires_at:%H:%M:%S} UTC"
-    show(common, data, f"Not approved yet: open this until {ends} and use your passkey.", step_up.link)
-    return ExitCode.WAITING
+    return show_link(common, incident, step_up, "Not approved yet")
 
 
 def acknowledge(incident: Id, /, *, by: As = "", common: Common = Common()) -> int:

@@ -16,12 +16,13 @@ from playbooks.refs import parse_ref
 if TYPE_CHECKING:
     from flows.undo import Undone
     from flows.wiring import Wiring
-    from playbooks.desk import Actor, Desk
+    from playbooks.desk import Actor, Desk, StepUp
 
 Kind = Literal[
     "credential", "policy", "key-material", "data-key", "signing-key", "issuing-key", "algorithm", "availability"
 ]
 Id = Annotated[str, Parameter(help="Id or code name of the incident.")]
+Code = Annotated[str, Parameter(help="One-time code of your authenticator app.")]
 As = Annotated[str, Parameter(name="--as", help="Your name in the record. Default: the login name.")]
 
 
@@ -134,19 +135,25 @@ def status(
         return ExitCode.OK
 
 
-def undo(incident: Id, /, *, by: As = "", common: Common = Common()) -> int:
-    """Take back the reversible steps of a false alarm, the last first."""
+def undo(incident: Id, /, *, code: Code = "", by: As = "", common: Common = Common()) -> int:
+    """Take back the reversible steps of a false alarm, the last first.
+
+    With a roster this needs a one-time code, or your passkey: the answer is then a link to open in your browser.
+    """
+    from console.commands.at_once import AtOnce
     from console.views import next_action
-    from flows.admission import Act, admit
+    from flows.desk import ResponseDesk
     from flows.lookup import named
-    from flows.undo import undo as take_back
     from flows.wiring import Wiring
 
     with Wiring.from_file(common.config) as wiring:
+        at_once = AtOnce(wiring)
+        link = ResponseDesk(wiring, at_once).undo(sitting(wiring, by), incident, code=code)
+        if link is not None:
+            return show_link(common, incident, link, "Nothing is taken back yet")
         incident = named(wiring, incident)
-        who = admit(wiring, sitting(wiring, by), Act.UNDO, incident=incident)
-        results = take_back(wiring, incident, by=who.name)
         following = next_action(wiring.incident(incident), wiring.authority())
+    results = at_once.undone
     lines = [_undone_line(each) for each in results] or ["Nothing is left to take back."]
     data = [{"step": each.step, "taken_back": each.taken_back, "reason": each.reason} for each in results]
     show(common, {"incident": incident, "steps": data, "next": following}, *lines, f"Next: {following}")
@@ -158,17 +165,33 @@ def close(
     /,
     *,
     outcome: Annotated[Literal["recovered", "false-alarm", "not-contained"], Parameter(help="How it ended.")],
+    code: Code = "",
     by: As = "",
     common: Common = Common(),
 ) -> int:
-    """End a case; refused when the record contradicts the outcome."""
+    """End a case; refused when the record contradicts the outcome.
+
+    With a roster this needs a one-time code, or your passkey: the answer is then a link to open in your browser.
+    """
     from flows.wiring import Wiring
 
     with Wiring.from_file(common.config) as wiring:
         desk, actor = at_desk(wiring, by)
-        desk.stand_down(actor, incident, outcome=outcome)
+        link = desk.stand_down(actor, incident, outcome=outcome, code=code)
+        if link is not None:
+            return show_link(common, incident, link, "The case is not closed yet")
         show_incident(common, wiring, incident)
         return ExitCode.OK
+
+
+def show_link(common: Common, incident: str, step_up: StepUp, so_far: str) -> int:
+    """Show the link by which a passkey must go on, and until when it is good."""
+    from playbooks.timings import rfc3339
+
+    data = {"incident": incident, "link": step_up.link, "expires_at": rfc3339(step_up.expires_at)}
+    ends = f"{step_up.expires_at:%H:%M:%S} UTC"
+    show(common, data, f"{so_far}: open this until {ends} and use your passkey.", step_up.link)
+    return ExitCode.WAITING
 
 
 def sitting(wiring: Wiring, by: str) -> Actor:

@@ -25,7 +25,7 @@ def serve(
     command = [sys.executable, "-m", "console.main", "drill", "run"]
     ended = run(
         load_settings(common.config).source,
-        say=lambda sentence: console.print(sentence, markup=False),
+        say=lambda sentence: console.print(sentence, markup=False, soft_wrap=True),
         until_closed=until_closed,
         drill_command=command,
         services=services,

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from console.report.timeline import Moment, exactly, phase_name, since
+from playbooks import deeds
 from playbooks.errors import RecordError
-from playbooks.event_bodies import ApprovalDenied, ApprovalGiven, read_body
+from playbooks.event_bodies import ApprovalDenied, ApprovalGiven, Confirmed, read_body
 from playbooks.incident import Incident
 from playbooks.plans import Phase, Step
 from playbooks.receipts import Outcome, ProbeResult
@@ -132,7 +133,7 @@ def step_rows(incident: Incident, zero: datetime) -> list[tuple[str, list[StepRo
 
 
 def decisions(events: Sequence[Event], zero: datetime) -> Iterator[tuple[str, str, str, str]]:
-    """(when, who, decision, digest) of every approval and denial, also of plans that were replaced."""
+    """(when, who, decision, digest) of every approval, denial and confirmation, also of plans that were replaced."""
     for event in events:
         body = read_body(event)
         when = since((event.at - zero).total_seconds())
@@ -140,6 +141,8 @@ def decisions(events: Sequence[Event], zero: datetime) -> Iterator[tuple[str, st
             yield when, body.approver, f"approved ({body.method})", body.digest
         elif isinstance(body, ApprovalDenied):
             yield when, body.approver, f"denied: {body.reason}", body.digest
+        elif isinstance(body, Confirmed):
+            yield when, body.by, f"confirmed ({body.method}): {deeds.words(body.deed)}", body.digest
 
 
 def not_shown(incident: Incident, result: DrillResult | None) -> list[tuple[str, str]]:

@@ -13,6 +13,8 @@ from starlette.staticfiles import StaticFiles
 
 from console.web import approvals, enrolment, health, hooks, sign_in
 from console.web.guard import Guard
+from console.web.limits import Limits
+from console.web.links import LinkDoor
 from console.web.local_visitors import LocalVisitors
 from console.web.pages import STATIC, told
 from console.web.roster_visitors import RosterVisitors
@@ -21,6 +23,7 @@ from console.web.threads import Threads
 from console.web.views import now
 from console.web.visitors import SignInNeededError, Visitors
 from flows.background import Background
+from flows.open_links import OpenLinks
 from flows.overview import Overview
 from flows.sign_in import SignIn
 from flows.wiring import Wiring
@@ -43,13 +46,17 @@ def create_app(wiring: Wiring, desk: Desk, background: Background, *, chat: Any 
         summary="Webhooks, health and passkey approvals of a key-compromise response.",
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,  # a redirect would repeat the token under whatever host the request names
     )
-    app.add_middleware(Guard, https=wiring.settings.web.url.startswith("https:"))
+    web = wiring.settings.web
+    app.add_middleware(LinkDoor, origin=web.url)
+    app.add_middleware(Limits, trusted_proxies=web.trusted_proxies, know_link=OpenLinks(wiring).know)
+    app.add_middleware(Guard, https=web.url.startswith("https:"))
     people = Threads()
     app.include_router(approvals.router(wiring, desk, background, people))
     app.include_router(enrolment.router(wiring, people))
     app.include_router(hooks.router(wiring, desk, background, Threads(), chat=chat))
-    app.include_router(health.router(wiring, people, chat=chat))
+    app.include_router(health.router(wiring, Threads(), chat=chat))
     doors = SignIn(wiring)
     roster_kept = wiring.settings.roster is not None
     visitors: Visitors = RosterVisitors(wiring, doors) if roster_kept else LocalVisitors()
@@ -70,13 +77,15 @@ async def _failed(request: Request, error: Exception) -> Response:
     """A page for people, a short sentence for programs."""
     assert isinstance(error, HTTPException)  # noqa: S101 - the handler is registered for nothing else
     if request.url.path.startswith(_FOR_PEOPLE):
-        return told(
+        page = told(
             "This did not work",
             str(error.detail),
             next_step="Open the link again, exactly as you got it.",
             tone="bad",
             status=error.status_code,
         )
+        page.headers.update(error.headers or {})
+        return page
     return JSONResponse({"error": str(error.detail)}, status_code=error.status_code, headers=error.headers)
 
 

@@ -12,7 +12,15 @@ from fastapi import APIRouter, HTTPException, Path, Request
 from fastapi.responses import HTMLResponse
 
 from console.web.addresses import client_address
-from console.web.consequences import final_steps, reversible_steps, still_missing
+from console.web.consequences import (
+    beyond_undo,
+    final_steps,
+    kept,
+    left_open,
+    opened_again,
+    reversible_steps,
+    still_missing,
+)
 from console.web.json_body import json_object
 from console.web.pages import page, told
 from console.web.plan_lines import legend, plan_lines
@@ -20,11 +28,14 @@ from console.web.refusals import GONE, gone, refused
 from console.web.threads import Threads
 from flows import step_up
 from flows.background import Background
+from flows.confirmations import carry_out
 from flows.wiring import Wiring
+from playbooks.deeds import APPROVE, UNDO, outcome_of
 from playbooks.desk import Actor, Desk
 from playbooks.errors import InvalidInput, KeyquellError, NotApproved
 
 _NO_LINK = "It does not lead to a plan any more. What was approved with it stays approved."
+_NOTHING = {APPROVE: "Nothing was approved", UNDO: "Nothing was taken back"}
 _MOST_REASON = 1000
 
 Token = Annotated[str, Path(max_length=128)]
@@ -70,6 +81,8 @@ class _Approvals:
             asked = step_up.look(self._wiring, token)
         except KeyquellError as error:
             return gone(error, _NO_LINK)
+        if asked.plan is None or asked.deed != APPROVE:
+            return self._confirming(asked, token)
         incident, lines = asked.incident, plan_lines(asked.plan_text)
         return page(
             "approve.html",
@@ -87,11 +100,30 @@ class _Approvals:
             token=token,
         )
 
+    def _confirming(self, asked: step_up.Asked, token: str) -> HTMLResponse:
+        incident, undoing = asked.incident, asked.deed == UNDO
+        return page(
+            "confirm.html",
+            asked=asked,
+            incident=incident,
+            person=self._called(asked.approver),
+            undoing=undoing,
+            outcome=_ending(asked),
+            effects=opened_again(incident) if undoing else left_open(incident),
+            stays=beyond_undo(incident) if undoing else kept(incident),
+            token=token,
+        )
+
     def _redeem(self, token: str, assertion: dict[str, object], address: str) -> HTMLResponse:
+        title = "Nothing was approved"
         try:
+            asked = step_up.look(self._wiring, token)
+            title = _NOTHING.get(asked.deed, "The case was not closed")
             incident_id = step_up.redeem(self._wiring, token, assertion, address=address)
+            if asked.deed != APPROVE:
+                return self._carried_out(asked)
         except KeyquellError as error:
-            return refused(error, title="Nothing was approved", status=self._status(token))
+            return refused(error, title=title, status=self._status(token))
         self._background.contain(incident_id)
         incident = self._wiring.incident(incident_id)
         exercise = " (an exercise)" if incident.exercise else ""
@@ -104,6 +136,15 @@ class _Approvals:
             tone="good",
         )
 
+    def _carried_out(self, asked: step_up.Asked) -> HTMLResponse:
+        incident = asked.incident
+        carry_out(self._wiring, self._background, incident.id, by=asked.approver, deed=asked.deed)
+        if asked.deed == UNDO:
+            said = f"What can be undone of {incident.codename} is being taken back now, the last step first."
+            return told("You confirmed the undo", said, next_step="The card says what was taken back, and what not.")
+        said = f"{incident.codename} is closed as {_ending(asked)}."
+        return told("You ended the case", said, next_step="Declare it anew if it burns again.")
+
     def _deny(self, token: str, reason: str, address: str) -> HTMLResponse:
         title = "Nothing was denied"
         if not reason:
@@ -113,6 +154,9 @@ class _Approvals:
             asked = step_up.look(self._wiring, token)
         except KeyquellError as error:
             return gone(error, _NO_LINK)
+        if asked.plan is None or asked.deed != APPROVE:
+            nothing = InvalidInput("there is no plan to say no to here.", hint="Close the page: nothing happens then.")
+            return refused(nothing, title=title)
         actor = Actor(account=asked.approver, via="web", address=address)
         try:
             self._desk.deny(actor, asked.incident.id, digest=asked.plan.digest, reason=reason)
@@ -143,3 +187,7 @@ class _Approvals:
 
     def _address(self, request: Request) -> str:
         return client_address(request, self._wiring.settings.web.trusted_proxies)
+
+
+def _ending(asked: step_up.Asked) -> str:
+    return (outcome_of(asked.deed) or "").replace("-", " ")

@@ -1,7 +1,8 @@
-"""What every request passes first: a bound on its size, strict headers, and a log line that holds no token."""
+"""What every request passes first: bounds on its size and time, strict headers, and a log line that holds no token."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 import traceback
@@ -12,6 +13,8 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_BODY_BYTES = 2**20
+BODY_SECONDS = 10.0
+"""From the end of a request's head to the end of its body."""
 
 _CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
@@ -52,7 +55,7 @@ class Guard:
         began = time.monotonic()
         try:
             if _announced(scope) > MAX_BODY_BYTES:
-                await _error(413, "The request is larger than 1 MiB.")(scope, receive, exchange.send)
+                await _error(413, "The request is larger than 1 MiB.", close=True)(scope, receive, exchange.send)
             else:
                 await self._app(scope, _bounded(receive), exchange.send)
         except Exception as error:  # noqa: BLE001 - logged by type and place; its text may hold a secret
@@ -81,15 +84,22 @@ class _Exchange:
 
 
 def _bounded(receive: Receive) -> Receive:
-    """The same stream, cut off with 413 where it grows too long: a length need not be announced, nor true."""
-    seen = 0
+    """The same stream, cut off with 413 where it grows too long (a length need not be announced, nor true), and with
+    408 when it does not come to an end in time."""
+    seen, ends, whole = 0, time.monotonic() + BODY_SECONDS, False
 
     async def counted() -> Message:
-        nonlocal seen
-        message = await receive()
+        nonlocal seen, whole
+        if whole:
+            return await receive()
+        try:
+            message = await asyncio.wait_for(receive(), ends - time.monotonic())
+        except TimeoutError as error:
+            raise HTTPException(408, "The request took too long.", {"connection": "close"}) from error
+        whole = not message.get("more_body", False)
         seen += len(message.get("body", b""))
         if seen > MAX_BODY_BYTES:
-            raise HTTPException(413, "The request is larger than 1 MiB.")
+            raise HTTPException(413, "The request is larger than 1 MiB.", {"connection": "close"})
         return message
 
     return counted
@@ -100,8 +110,8 @@ def _announced(scope: Scope) -> int:
     return int(length) if length.isascii() and length.isdigit() else 0
 
 
-def _error(status: int, sentence: str) -> JSONResponse:
-    return JSONResponse({"error": sentence}, status_code=status)
+def _error(status: int, sentence: str, *, close: bool = False) -> JSONResponse:
+    return JSONResponse({"error": sentence}, status_code=status, headers={"connection": "close"} if close else None)
 
 
 def _route(scope: Scope) -> str:

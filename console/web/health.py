@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from starlette.responses import JSONResponse, Response
 
 from console.web.threads import Threads
 from flows.wiring import Wiring
-from playbooks.errors import KeyquellError
+from playbooks.errors import KeyquellError, RecordError
 from playbooks.record import INSTALLATION, EventKind
 
 _LEAST_FREE_BYTES = 32 * 2**20
@@ -53,10 +54,15 @@ def router(wiring: Wiring, threads: Threads, *, chat: Any) -> APIRouter:
         """The process is alive, whatever else is the matter."""
         return Alive(status="alive", version=version("keyquell"))
 
+    looking: asyncio.Future[list[Check]] | None = None
+
     @routes.get("/readyz", response_model=Readiness, responses=not_ready)
     async def readyz() -> Response:
-        """Everything that a response needs is there."""
-        checks = await threads.run(examine, wiring, chat)
+        """Everything that a response needs is there.  Who asks while somebody else waits gets the same answer."""
+        nonlocal looking
+        if looking is None or looking.done():
+            looking = asyncio.ensure_future(threads.run(examine, wiring, chat))
+        checks = await asyncio.shield(looking)
         found = Readiness(ready=all(each.ok for each in checks), checks=checks)
         return JSONResponse(found.model_dump(), status_code=200 if found.ready else 503)
 
@@ -92,6 +98,11 @@ _SOUND = {
 
 
 def _record(wiring: Wiring) -> str:
+    try:
+        wiring.records.check_writable()
+    except RecordError as error:
+        why = error.message.rpartition(": ")[2] if ": " in error.message else "its database refuses"
+        return f"The record cannot be written: {why.rstrip('.')}. {error.hint}".rstrip()
     wiring.records.heads()
     scheme, _, place = wiring.settings.records_url.partition(":///")
     if scheme == "sqlite":

@@ -40,7 +40,9 @@ _SENTENCES = {
     400: "The signed body is not what this sender's format says.",
     401: "The signature is not this sender's.",
     404: "Nobody of this name is listened to here.",
+    408: "The request took too long.",
     413: "The request is larger than 1 MiB.",
+    429: "Too much was turned away; send it again later.",
     503: "It could not be written down; send it again.",
 }
 _RESPONSES: dict[int | str, dict[str, Any]] = {

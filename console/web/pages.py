@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,16 +11,13 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from playbooks.visible import visible
+
 Tone = Literal["good", "bad", "calm"]
 
 _HERE = Path(__file__).parent
 STATIC = _HERE / "static"
 """The style sheet, the icon and the script that asks for a passkey."""
-
-
-def visible(text: object) -> str:
-    """The text with control and direction characters written out, so that no name can disguise a line."""
-    return "".join(_shown(each) for each in str(text))
 
 
 def prose(text: str) -> Markup:
@@ -57,12 +53,6 @@ def _whole(sentences: Sequence[str]) -> list[str]:
 
 def _capital(sentence: str) -> str:
     return sentence[:1].upper() + sentence[1:]
-
-
-def _shown(character: str) -> str:
-    if character == "\n" or unicodedata.category(character) not in ("Cc", "Cf", "Co", "Cn", "Cs", "Zl", "Zp"):
-        return character
-    return f"<U+{ord(character):04X}>"
 
 
 def _environment() -> Environment:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 import uvicorn
 from fastapi import FastAPI
 
+from console.web.connections import Impatient
 from playbooks.errors import InvalidInput
 
 _GRACE_SECONDS = 5
@@ -27,14 +28,23 @@ class WebServer:
         self.listening = asyncio.Event()
         self._app = app
         self._say = say
+        self._listener: socket.socket | None = None
+
+    def bind(self) -> None:
+        """Take the address before anything runs.  Raises InvalidInput when it cannot be listened on."""
+        if self._listener is None:
+            self._listener = self._socket()
+            self.port = self._listener.getsockname()[1]
 
     async def run(self, stop: asyncio.Event) -> None:
         """Listen until ``stop``; requests under way get five seconds to end.
 
         Raises InvalidInput when the address cannot be listened on.
         """
-        with self._socket() as listener:
-            self.port = listener.getsockname()[1]
+        self.bind()
+        bound, self._listener = self._listener, None
+        assert bound is not None  # noqa: S101 - bind has set it
+        with bound as listener:
             server = _Server(self._config())
             serving = asyncio.create_task(server.serve(sockets=[listener]))
             stopping = asyncio.create_task(stop.wait())
@@ -52,6 +62,7 @@ class WebServer:
         """No access log (paths hold tokens) and no belief in forwarded headers: the app sees to both itself."""
         return uvicorn.Config(
             self._app,
+            http=Impatient,
             access_log=False,
             proxy_headers=False,
             server_header=False,

@@ -8,6 +8,7 @@ Permissions of the recovery identity: ``iam:ListAccessKeys``, ``iam:UpdateAccess
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -54,6 +55,8 @@ class AwsIam:
         self._connection = connection
         self._clock = clock
         self._opened: Any = None
+        self._opening = threading.Lock()
+        self._arns: dict[CredentialRef, str] = {}
 
     @classmethod
     def open(cls, name: str, options: Mapping[str, Any], *, clock: Clock) -> Self:
@@ -124,8 +127,7 @@ class AwsIam:
             named = self._connection.session_roles
             yield from (arn for arn in named if not self._is_recovery(arn.rpartition("/")[2]))
             return
-        user, _ = _parts(credential)
-        arn = str(self._call(credential, "get_user", UserName=user)["User"]["Arn"])
+        arn = self._arn(credential)
         with translated(str(credential)):
             pages = self._iam.get_paginator("list_roles").paginate()
             roles = [role for page in pages for role in page["Roles"]]
@@ -135,6 +137,13 @@ class AwsIam:
             reachable = arn in trusted or (whole and self._may_assume(credential, arn, role["Arn"]))
             if reachable and not self._is_recovery(role["RoleName"]):
                 yield str(role["Arn"])
+
+    def _arn(self, credential: CredentialRef) -> str:
+        """The user's ARN, asked once: a user of this name and access key keeps it."""
+        if credential not in self._arns:
+            user, _ = _parts(credential)
+            self._arns[credential] = str(self._call(credential, "get_user", UserName=user)["User"]["Arn"])
+        return self._arns[credential]
 
     def _may_assume(self, credential: CredentialRef, user: str, role: str) -> bool:
         try:
@@ -270,7 +279,8 @@ class AwsIam:
 
     def _try(self, credential: CredentialRef, service: str, operation: str, secret: str) -> BackendError | None:
         try:
-            with outsider(self._connection, service, identity=secret) as fresh, translated(str(credential)):
+            fresh = outsider(self._connection, service, identity=secret)
+            with translated(str(credential)):
                 getattr(fresh, operation)()
         except BackendError as error:
             return error
@@ -280,9 +290,10 @@ class AwsIam:
 
     @property
     def _iam(self) -> Any:
-        if self._opened is None:
-            self._opened = client(self._connection, "iam")
-        return self._opened
+        with self._opening:
+            if self._opened is None:
+                self._opened = client(self._connection, "iam")
+            return self._opened
 
     def _call(self, credential: CredentialRef, operation: str, **arguments: Any) -> Mapping[str, Any]:
         with translated(str(credential)):

@@ -25,7 +25,7 @@ from integrations.fingerprints import installation_key
 from integrations.hooks import header, parse_json, refuse, within_limit
 from integrations.reports import read_options, shown
 from integrations.vendors.github import API, GitHubApi
-from playbooks.errors import InvalidInput
+from playbooks.errors import InvalidInput, KeyquellError
 from playbooks.exposures import Signal
 from playbooks.ports import Clock
 
@@ -34,6 +34,7 @@ _CONFIDENCE = 0.95
 _SHORTEST_TOKEN = 8
 _KEEP = timedelta(hours=1)
 _UNKNOWN_AGAIN = timedelta(seconds=60)
+_FAILED_AGAIN = timedelta(seconds=5)
 _LONGEST_ID, _LONGEST_SIGNATURE = 128, 256
 
 
@@ -61,6 +62,7 @@ class GitHubPartner:
         self._lock = threading.Lock()
         self._keys: dict[str, ec.EllipticCurvePublicKey] = {}
         self._read_at: datetime | None = None
+        self._failed: tuple[datetime, KeyquellError] | None = None
 
     @classmethod
     def open(cls, name: str, options: Mapping[str, Any], *, clock: Clock) -> Self:
@@ -125,14 +127,24 @@ class GitHubPartner:
     def _public_key(self, identifier: str) -> ec.EllipticCurvePublicKey | None:
         """The key of this id.
 
-        The list is read again after an hour, and for an unknown id at most once a minute: forgers choose the id.
+        The list is read again after an hour, and for an unknown id at most once a minute: forgers choose the id.  What
+        could not be read is not tried again for some seconds, or forgers would keep everybody waiting for it.
         """
         with self._lock:
             age = self._clock() - self._read_at if self._read_at else None
             if age is None or age > (_KEEP if identifier in self._keys else _UNKNOWN_AGAIN):
-                self._keys = self._read_keys()
-                self._read_at = self._clock()
+                self._refresh()
             return self._keys.get(identifier)
+
+    def _refresh(self) -> None:
+        if self._failed is not None and self._clock() - self._failed[0] < _FAILED_AGAIN:
+            raise self._failed[1].with_traceback(None)
+        try:
+            self._keys = self._read_keys()
+        except KeyquellError as error:
+            self._failed = self._clock(), error
+            raise
+        self._read_at, self._failed = self._clock(), None
 
     def _read_keys(self) -> dict[str, ec.EllipticCurvePublicKey]:
         if self._options.keys_file is not None:

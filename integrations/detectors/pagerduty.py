@@ -14,6 +14,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from integrations.findings import redact
+from integrations.reports import shown
 from integrations.vendors.pagerduty import ID, check_references, check_secrets, read_options
 from integrations.vendors.pagerduty_hooks import WebhookEvent, open_webhook
 from playbooks.errors import InvalidInput
@@ -21,6 +22,8 @@ from playbooks.exposures import ExposureKind, Fingerprint, FingerprintKind, Sign
 from playbooks.ports import Clock
 from playbooks.refs import KeyRef
 
+_LONGEST_TITLE = 4096
+"""PagerDuty cuts at 1024; a longer title would make every rule search for long."""
 _DIGEST = re.compile(r"[0-9a-fA-F]{64}")
 _FORMS: Mapping[str, re.Pattern[str]] = {
     "access-key-id": re.compile(r"(?:AKIA|ASIA)[A-Z0-9]{12,124}"),
@@ -114,23 +117,25 @@ class PagerDutyAlerts:
         incident = event.text("id")
         if not re.fullmatch(ID, incident):
             raise InvalidInput(f"the webhook for {subject} is no PagerDuty event: data.id is missing or no id")
-        title = event.text("title")
+        title = event.text("title")[:_LONGEST_TITLE]
         for rule in self._options.rules:
             if rule.service == event.text("service", "id") and (fingerprints := rule.named(title)) is not None:
-                return (self._signal(event, incident, rule, fingerprints),)
+                return (self._signal(event, title, incident, rule, fingerprints),)
         return ()
 
     def close(self) -> None:
         """Nothing is held open."""
 
-    def _signal(self, event: WebhookEvent, incident: str, rule: Rule, fingerprints: tuple[Fingerprint, ...]) -> Signal:
+    def _signal(
+        self, event: WebhookEvent, title: str, incident: str, rule: Rule, fingerprints: tuple[Fingerprint, ...]
+    ) -> Signal:
         address = event.text("html_url")
         return Signal(
             source=self._name,
             external_id=incident,
             kind=rule.kind,
             fingerprints=fingerprints,
-            summary=f"PagerDuty incident {incident} was triggered: {redact(event.text('title')) or 'no title'}",
+            summary=f"PagerDuty incident {incident} was triggered: {shown(redact(title)) or 'no title'}",
             observed_at=self._clock(),
             first_seen=_aware(event.text("created_at")),
             confidence=rule.confidence,

@@ -95,6 +95,20 @@ class PagerDuty:
     def __repr__(self) -> str:
         return f"PagerDuty({self._name!r})"
 
+    def check(self) -> str:
+        """Does the REST token work, and is anybody on call?  A routing key is known to work only when it rings.
+
+        Raises Refused or Unreachable when the token is not good or PagerDuty does not answer, Unavailable when the
+        configured schedules name nobody.
+        """
+        if not self._clients.has_rest:
+            return "rings by the Events API; without api_token nobody can be called by name"
+        people = self.on_call()
+        if not people:
+            subject, hint = f"pagers.{self._name}", "Fill the schedule, or name the right one."
+            raise Unavailable("nobody is on call in PagerDuty now.", subject=subject, hint=hint)
+        return f"the REST token works; {len(people)} on call now"
+
     def page(self, view: CaseView, *, level: int, person: Person | None) -> Mapping[str, str]:
         """Ring; the result has ``level-N``: the deduplication key of the alert, or ``user:ID`` of the person called.
 

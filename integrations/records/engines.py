@@ -16,6 +16,8 @@ from playbooks.errors import InvalidInput, RecordError
 
 _CONNECT_SECONDS = 2
 _BUSY_SECONDS = 5
+_KEPT_OPEN = 32
+"""Connections to a SQLite file that are kept: a burst of incidents must not open one for each event."""
 
 # The driver's own words (SQLite 3.x, libpq) → what is true and what to do.  The first match counts.
 _MEANINGS = (
@@ -75,7 +77,9 @@ def _parsed(url: str) -> URL:
 
 
 def _sqlite(url: URL) -> Engine:
-    engine = create_engine(url, isolation_level="AUTOCOMMIT", connect_args={"timeout": _BUSY_SECONDS})
+    engine = create_engine(
+        url, isolation_level="AUTOCOMMIT", pool_size=_KEPT_OPEN, connect_args={"timeout": _BUSY_SECONDS}
+    )
 
     @event.listens_for(engine, "connect")
     def prepare(connection: sqlite3.Connection, _record: Any) -> None:

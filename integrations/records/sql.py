@@ -7,9 +7,14 @@ returns: SQLite in WAL mode with ``synchronous=FULL``, PostgreSQL with ``synchro
 
 from __future__ import annotations
 
+import os
 import re
+import threading
 import time
+import uuid
+import weakref
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self, TypeVar
 
@@ -17,6 +22,7 @@ import orjson
 from pydantic import JsonValue, ValidationError
 from sqlalchemy import (
     Column,
+    Connection,
     Engine,
     Integer,
     MetaData,
@@ -24,6 +30,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    bindparam,
     func,
     insert,
     inspect,
@@ -49,6 +56,27 @@ _EVENTS = Table(
     Column("prev", String(64), nullable=False),
     Column("hash", String(64), nullable=False),
 )
+_OF_ONE = select(_EVENTS).where(_EVENTS.c.incident == bindparam("one"))
+_AFTER = _OF_ONE.where(_EVENTS.c.seq > bindparam("after")).order_by(_EVENTS.c.seq)
+_LAST = (
+    select(_EVENTS.c.seq, _EVENTS.c.at, _EVENTS.c.hash)
+    .where(_EVENTS.c.incident == bindparam("one"))
+    .order_by(_EVENTS.c.seq.desc())
+    .limit(1)
+)
+_INCIDENTS = (
+    select(_EVENTS.c.incident)
+    .where(_EVENTS.c.seq == 0, _EVENTS.c.incident != INSTALLATION)
+    .order_by(_EVENTS.c.at, _EVENTS.c.incident)
+)
+_HEADS = (
+    select(_EVENTS.c.incident, func.max(_EVENTS.c.seq).label("seq"))
+    .where(_EVENTS.c.incident != INSTALLATION)
+    .group_by(_EVENTS.c.incident)
+)
+_INSERT = insert(_EVENTS)
+# Made once: SQLAlchemy finds the compiled text of a statement that it knows much faster than that of a new one.
+
 _INCIDENT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _SCHEMA_LOCK = 0x6B657971  # "keyq": the advisory lock under which PostgreSQL's schema is made
 _T = TypeVar("_T")
@@ -63,6 +91,9 @@ class SqlRecords:
     def __init__(self, engine: Engine, *, clock: Clock) -> None:
         self._engine = engine
         self._clock = clock
+        self._one_writer: AbstractContextManager[Any] = nullcontext()
+        if engine.dialect.name == "sqlite":
+            self._take_turns()
 
     @classmethod
     def open(cls, url: str, *, clock: Clock) -> Self:
@@ -80,8 +111,10 @@ class SqlRecords:
             raise
         return records
 
-    def append(self, incident: str, *, kind: EventKind, body: Mapping[str, JsonValue], expected_head: str) -> Event:
-        """Add the next event; durable when this returns.
+    def append(
+        self, incident: str, *, kind: EventKind, body: Mapping[str, JsonValue], expected_head: str | None
+    ) -> Event:
+        """Add the next event; durable when this returns.  ``None`` expects no head: it goes upon the one of now.
 
         Raises Conflict when ``expected_head`` is not the head any more, RecordError when the body is not what ``kind``
         needs or the database refuses.
@@ -100,10 +133,10 @@ class SqlRecords:
         """
         for _ in range(attempts - 1):
             try:
-                return self.append(incident, kind=kind, body=body, expected_head=self.head(incident))
+                return self.append(incident, kind=kind, body=body, expected_head=None)
             except Conflict:
                 continue
-        return self.append(incident, kind=kind, body=body, expected_head=self.head(incident))
+        return self.append(incident, kind=kind, body=body, expected_head=None)
 
     def head(self, incident: str) -> str:
         """The hash that the next append must expect: GENESIS for an incident without events."""
@@ -116,8 +149,7 @@ class SqlRecords:
 
     def events_after(self, incident: str, seq: int) -> list[Event]:
         """The events with a greater number than ``seq``, in order."""
-        query = select(_EVENTS).where(_EVENTS.c.incident == incident, _EVENTS.c.seq > seq).order_by(_EVENTS.c.seq)
-        return [_event(row) for row in self._rows(query)]
+        return [_event(row) for row in self._rows(_AFTER, one=incident, after=seq)]
 
     def of_kind(self, kind: EventKind, *, incident: str = "", since: datetime | None = None) -> list[Event]:
         """The events of one kind in every chain, or in one, the oldest first; ``since`` leaves out older ones."""
@@ -145,30 +177,58 @@ class SqlRecords:
 
     def incidents(self) -> list[str]:
         """The ids of all incidents, the oldest first."""
-        query = (
-            select(_EVENTS.c.incident)
-            .where(_EVENTS.c.seq == 0, _EVENTS.c.incident != INSTALLATION)
-            .order_by(_EVENTS.c.at, _EVENTS.c.incident)
-        )
-        return [str(row.incident) for row in self._rows(query)]
+        return [str(row.incident) for row in self._rows(_INCIDENTS)]
 
     def heads(self) -> dict[str, int]:
         """The number of the last event of every incident: what has changed is seen with one query."""
-        query = (
-            select(_EVENTS.c.incident, func.max(_EVENTS.c.seq).label("seq"))
-            .where(_EVENTS.c.incident != INSTALLATION)
-            .group_by(_EVENTS.c.incident)
-        )
-        return {str(row.incident): int(row.seq) for row in self._rows(query)}
+        return {str(row.incident): int(row.seq) for row in self._rows(_HEADS)}
+
+    def check_writable(self) -> None:
+        """Write a row and take it back, unseen by anybody.  Raises RecordError when an event could not be written."""
+        row = dict.fromkeys(("at", "kind", "body", "prev", "hash"), "")
+        row |= {"incident": f"write-check-{uuid.uuid4().hex}"}
+
+        def attempt() -> None:
+            with self._one_writer, self._engine.connect() as connection:
+                connection.exec_driver_sql("BEGIN IMMEDIATE" if self._engine.dialect.name == "sqlite" else "BEGIN")
+                try:
+                    connection.execute(_INSERT, {**row, "seq": 0})
+                finally:
+                    connection.exec_driver_sql("ROLLBACK")
+
+        _guarded(self._engine, attempt)
 
     def close(self) -> None:
         """Give the connections back."""
         self._engine.dispose()
 
-    def _append(self, incident: str, kind: EventKind, body: dict[str, JsonValue], expected_head: str) -> Event:
-        last = self._last(incident)
+    def _take_turns(self) -> None:
+        """SQLite lets one write at a time and makes the others sleep: waiting here is fairer and shorter."""
+        self._one_writer = threading.Lock()
+        held = weakref.ref(self)
+
+        def forget() -> None:
+            found = held()
+            if found is not None:
+                found._one_writer = threading.Lock()
+
+        os.register_at_fork(after_in_child=forget)
+
+    def _append(self, incident: str, kind: EventKind, body: dict[str, JsonValue], expected_head: str | None) -> Event:
+        with self._one_writer, self._engine.connect() as connection:
+            return self._append_on(connection, incident, kind, body, expected_head)
+
+    def _append_on(
+        self,
+        connection: Connection,
+        incident: str,
+        kind: EventKind,
+        body: dict[str, JsonValue],
+        expected_head: str | None,
+    ) -> Event:
+        last = connection.execute(_LAST, {"one": incident}).first()
         head = str(last.hash) if last else GENESIS
-        if head != expected_head:
+        if head != (head if expected_head is None else expected_head):
             raise _conflict(incident)
         made = Event.link(
             incident=incident,
@@ -188,8 +248,7 @@ class SqlRecords:
             "hash": made.hash,
         }
         try:
-            with self._engine.connect() as connection:
-                connection.execute(insert(_EVENTS), row)
+            connection.execute(_INSERT, row)
         except IntegrityError as error:
             raise _conflict(incident) from error
         return made
@@ -199,19 +258,13 @@ class SqlRecords:
         return max(now, _time(last.at) + timedelta(microseconds=1)) if last else now
 
     def _last(self, incident: str) -> Row[Any] | None:
-        query = (
-            select(_EVENTS.c.seq, _EVENTS.c.at, _EVENTS.c.hash)
-            .where(_EVENTS.c.incident == incident)
-            .order_by(_EVENTS.c.seq.desc())
-            .limit(1)
-        )
         with self._engine.connect() as connection:
-            return connection.execute(query).first()
+            return connection.execute(_LAST, {"one": incident}).first()
 
-    def _rows(self, query: Any) -> list[Row[Any]]:
+    def _rows(self, query: Any, **values: Any) -> list[Row[Any]]:
         def read() -> list[Row[Any]]:
             with self._engine.connect() as connection:
-                return list(connection.execute(query))
+                return list(connection.execute(query, values))
 
         return _guarded(self._engine, read)
 

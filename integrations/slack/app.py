@@ -95,6 +95,11 @@ class SlackApp:
         return self._door is not None or (self._line is not None and self._line.connected)
 
     @property
+    def trouble(self) -> str:
+        """Why Slack does not reach the listener (Slack's own code, or the kind of error), "" when nothing is known."""
+        return self._line.trouble if self._line is not None else ""
+
+    @property
     def handler(self) -> Callable[[Request], Awaitable[Response]] | None:
         """The endpoint that takes Slack's signed requests; None in Socket Mode."""
         return self._door.handle if self._door is not None else None

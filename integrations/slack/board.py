@@ -21,9 +21,10 @@ from integrations.slack import channel as channels
 from integrations.slack.calls import Calls
 from integrations.slack.card_blocks import card_message, moment, plan_message
 from integrations.slack.client import web_client
+from integrations.slack.examination import examine
 from integrations.slack.limits import MESSAGE_TEXT, Json, check, cut, escaped
 from integrations.slack.memory import CARD, EVENT, PLAN, Shown, recall
-from integrations.slack.options import read_options
+from integrations.slack.options import SlackOptions, read_options
 from integrations.slack.timeline import Entry, entries
 from playbooks.card import Card
 from playbooks.errors import NotFound, Refused, Throttled, Unreachable
@@ -40,8 +41,9 @@ class SlackBoard:
 
     interval_seconds = 2.0
 
-    def __init__(self, name: str, client: WebClient, *, clock: Clock) -> None:
+    def __init__(self, name: str, client: WebClient, *, clock: Clock, options: SlackOptions | None = None) -> None:
         self.name = name
+        self._options = options
         self._calls = Calls(client)
         self._clock = clock
         self._shown: dict[str, Shown] = {}
@@ -55,7 +57,12 @@ class SlackBoard:
 
         Raises InvalidInput naming the wrong field, or a secret that is not there.
         """
-        return cls(name, web_client(read_options(name, options)), clock=clock)
+        read = read_options(name, options)
+        return cls(name, web_client(read), clock=clock, options=read)
+
+    def check(self) -> str:
+        """Do the tokens, the workspace and the scopes fit?  Raises what ``examine`` raises."""
+        return examine(self._options) if self._options is not None else "configured"
 
     def close(self) -> None:
         """Nothing to give back: each call has a connection of its own."""

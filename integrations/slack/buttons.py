@@ -97,12 +97,11 @@ class Buttons:
     async def _approve(self, place: Place, incident: str, digest: str) -> None:
         context = self._context
         step_up = await context.moves.call(context.desk.approve, actor(place.user), incident, digest=digest)
+        named = await self._named(place, incident)
         if step_up is None:
-            named = await self._named(place, incident)
             await self._say(place, f"Your approval of plan `{escaped(digest[:12])}` of {named} is recorded.")
         else:
-            words, blocks = _link(step_up, await self._named(place, incident))
-            await context.answers.whisper(place, words, blocks)
+            await self._link(place, step_up, f"Approving the plan of {named}", "Read and approve")
 
     async def _deny(self, place: Place, incident: str, digest: str, words: str) -> None:
         context = self._context
@@ -110,13 +109,21 @@ class Buttons:
         await self._say(place, f"You denied the plan of {await self._named(place, incident)}.")
 
     async def _undo(self, place: Place, incident: str, _: str) -> None:
-        await self._context.moves.call(self._context.desk.undo, actor(place.user), incident)
-        await self._say(place, f"The reversible steps of {await self._named(place, incident)} are being taken back.")
+        step_up = await self._context.moves.call(self._context.desk.undo, actor(place.user), incident)
+        named = await self._named(place, incident)
+        if step_up is None:
+            await self._say(place, f"The reversible steps of {named} are being taken back.")
+        else:
+            await self._link(place, step_up, f"Taking back what was done for {named}", "Read and undo")
 
     async def _stand_down(self, place: Place, incident: str, _: str, words: str) -> None:
         context = self._context
-        await context.moves.call(context.desk.stand_down, actor(place.user), incident, outcome=words)
-        await self._say(place, f"{await self._named(place, incident)} is over: {forms.OUTCOMES[words]}.")
+        step_up = await context.moves.call(context.desk.stand_down, actor(place.user), incident, outcome=words)
+        named = await self._named(place, incident)
+        if step_up is None:
+            await self._say(place, f"{named} is over: {forms.OUTCOMES[words]}.")
+        else:
+            await self._link(place, step_up, f"Ending {named}", "Read and end it")
 
     async def _acknowledge(self, place: Place, incident: str, _: str) -> None:
         await self._context.moves.call(self._context.desk.acknowledge, actor(place.user), incident)
@@ -133,13 +140,12 @@ class Buttons:
     async def _say(self, place: Place, words: str) -> None:
         await self._context.answers.whisper(place, words)
 
-
-def _link(step_up: StepUp, named: str) -> tuple[str, list[Json]]:
-    """The words without the link, which a client might fetch for a preview, and the button that holds it."""
-    until = moment(step_up.expires_at, "{time_secs}")
-    words = f"Approving the plan of {named} needs your passkey."
-    detail = f"{words} The link is yours alone, works once, and ends at {until}."
-    label = {"type": "plain_text", "text": "Read and approve"}
-    button = {"type": "button", "action_id": LINK, "style": "primary", "text": label, "url": step_up.link}
-    section = {"type": "section", "text": {"type": "mrkdwn", "text": detail}}
-    return words, [section, {"type": "actions", "elements": [button]}]
+    async def _link(self, place: Place, step_up: StepUp, doing: str, label: str) -> None:
+        """The words without the link, which a client might fetch for a preview, and the button that holds it."""
+        until = moment(step_up.expires_at, "{time_secs}")
+        words = f"{doing} needs your passkey."
+        detail = f"{words} The link is yours alone, works once, and ends at {until}."
+        text = {"type": "plain_text", "text": label}
+        button = {"type": "button", "action_id": LINK, "style": "primary", "text": text, "url": step_up.link}
+        section = {"type": "section", "text": {"type": "mrkdwn", "text": detail}}
+        await self._context.answers.whisper(place, words, [section, {"type": "actions", "elements": [button]}])

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
-from integrations.slack.limits import Json, code_blocks, cut, escaped, fit
+from integrations.slack.limits import Json, code_blocks, cut, fit, sentence
 from playbooks.card import Button, Card, Deadline
 
 ACTION_PREFIX = "kq:"
@@ -29,16 +29,16 @@ _WARNINGS: Mapping[Button, tuple[str, str]] = {
     ),
     "undo": (
         "Take containment back?",
-        "What was turned off works again, for the adversary too, if they still hold it.",
+        "What was turned off works again, for the adversary too, if they still hold it. Your passkey is asked for.",
     ),
-    "stand-down": ("End this case?", "The response stops here. Say next how it ended."),
+    "stand-down": ("End this case?", "The response stops here. Say next how it ended; then your passkey is asked for."),
 }
 
 
 def card_message(card: Card) -> Json:
     """Text (for notifications) and blocks of the card, within Slack's limits."""
     mark = "[EXERCISE] " if card.exercise else ""
-    text = escaped(f"{mark}{card.codename} ({card.severity}, {card.phase}): {card.burning} Next: {card.next_action}")
+    text = sentence(f"{mark}{card.codename} ({card.severity}, {card.phase}): {card.burning} Next: {card.next_action}")
     return fit({"text": text, "blocks": card_blocks(card)})
 
 
@@ -48,16 +48,16 @@ def card_blocks(card: Card) -> list[Json]:
     title = f"{_ICONS[card.tone]} {mark}{card.codename} · {card.severity} · {card.phase}"
     blocks: list[Json] = [
         {"type": "header", "text": {"type": "plain_text", "text": cut(title, 150), "emoji": True}},
-        _section(f"*{escaped(card.burning)}*"),
+        _section(f"*{sentence(card.burning)}*"),
         _fields(_facts(card)),
     ]
     blocks += _list("Proven", "✔", card.proven)
     blocks += _list("Not proven", "✘", card.not_proven)
     blocks += _list("Warnings", ":warning:", card.warnings)
     blocks += _deadlines(card.deadlines)
-    blocks += [_section(f"*Approvals*\n{escaped(card.approvals)}")] if card.approvals else []
+    blocks += [_section(f"*Approvals*\n{sentence(card.approvals)}")] if card.approvals else []
     blocks += _list("Census", "•", card.census)
-    blocks += [{"type": "divider"}, _section(f"*Next:* {escaped(card.next_action)}")]
+    blocks += [{"type": "divider"}, _section(f"*Next:* {sentence(card.next_action)}")]
     blocks += [{"type": "actions", "block_id": "kq:actions", "elements": buttons(card)}] if card.buttons else []
     return [*blocks, _foot(card)]
 
@@ -129,14 +129,14 @@ def _facts(card: Card) -> Iterable[tuple[str, str]]:
 
 
 def _fields(facts: Iterable[tuple[str, str]]) -> Json:
-    texts = [f"*{name}*\n{escaped(value) or '—'}" for name, value in facts]
+    texts = [f"*{name}*\n{sentence(value) or '—'}" for name, value in facts]
     return {"type": "section", "fields": [{"type": "mrkdwn", "text": cut(each, 500)} for each in texts]}
 
 
 def _list(title: str, sign: str, sentences: tuple[str, ...]) -> list[Json]:
     if not sentences:
         return []
-    lines = [f"{sign} {escaped(each)}" for each in sentences[:_MOST_LINES]]
+    lines = [f"{sign} {sentence(each)}" for each in sentences[:_MOST_LINES]]
     left = len(sentences) - len(lines)
     lines += [f"… and {left} more."] if left else []
     return [_section(cut(f"*{title}*\n" + "\n".join(lines), _MOST_CHARACTERS))]
@@ -149,7 +149,7 @@ def _deadlines(deadlines: tuple[Deadline, ...]) -> list[Json]:
 
 def _deadline(deadline: Deadline) -> str:
     late = " *late*" if deadline.margin_seconds < 0 else ""
-    return f":alarm_clock: {moment(deadline.at)}{late} · {cut(escaped(deadline.what), 120)}"
+    return f":alarm_clock: {moment(deadline.at)}{late} · {cut(sentence(deadline.what), 120)}"
 
 
 def _foot(card: Card) -> Json:

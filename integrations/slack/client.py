@@ -20,6 +20,10 @@ from integrations.slack.options import SlackOptions
 from playbooks.errors import BackendError, NotFound, Refused, Throttled, Unreachable
 
 TIMEOUT_SECONDS = 4
+QUIET = logging.getLogger("keyquell.slack.sdk")
+"""What the SDK says of every call, bodies included, goes nowhere."""
+QUIET.addHandler(logging.NullHandler())
+QUIET.propagate = False
 _DEFAULT_RETRY_SECONDS = 30
 
 _BAD_TOKEN = frozenset({
@@ -40,7 +44,11 @@ _HINTS = {
 def web_client(options: SlackOptions) -> WebClient:
     """A synchronous client of the bot token.  Raises InvalidInput when the reference points at nothing."""
     return WebClient(
-        read_secret(options.bot_token), base_url=options.base_url, timeout=TIMEOUT_SECONDS, retry_handlers=[]
+        read_secret(options.bot_token),
+        base_url=options.base_url,
+        timeout=TIMEOUT_SECONDS,
+        retry_handlers=[],
+        logger=QUIET,
     )
 
 

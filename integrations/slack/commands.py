@@ -75,11 +75,8 @@ class Commands:
         if named:
             return named
         context, who = self._context, actor(place.user)
-        incident_of = getattr(context.desk, "incident_of", None)
-        if incident_of is not None and place.channel:
-            found = await context.questions.call(incident_of, who, place.channel)
-            if found:
-                return str(found)
+        if place.channel and (found := await context.questions.call(context.desk.incident_of, who, place.channel)):
+            return found
         cards = await context.questions.call(context.desk.incidents, who)
         if len(cards) == 1:
             return cards[0].id
@@ -95,9 +92,9 @@ class Commands:
 
     async def _status(self, place: Place, named: str) -> None:
         context, who = self._context, actor(place.user)
-        incident_of = getattr(context.desk, "incident_of", None)
-        if not named and incident_of is not None and place.channel:
-            named = str(await context.questions.call(incident_of, who, place.channel) or "")
+        if not named and place.channel:
+            found = await context.questions.call(context.desk.incident_of, who, place.channel)
+            named = found or ""
         if named:
             card = await context.questions.call(context.desk.card, who, named)
             await context.answers.whisper(place, _line(card), card_blocks(card))

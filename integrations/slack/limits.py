@@ -46,13 +46,21 @@ _ID = 255
 _BLOCKS = frozenset({"header", "section", "divider", "context", "actions", "input", "image", "rich_text"})
 _KEPT = frozenset({"header", "actions", "input"})
 _REST = "… The rest does not fit here: see the record."
-_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+_UNSEEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    "\U000e0000-\U000e0fff]"
+)
 
 
 def escaped(text: str) -> str:
     """Text as Slack shows it word for word: no mention, link or hidden character of the writer's choosing."""
     plain = _UNSEEN.sub("", text)
     return plain.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def sentence(text: str) -> str:
+    """The same on one line: what a person wrote in between cannot look like a line of ours."""
+    return " ".join(escaped(text).split())
 
 
 def cut(text: str, most: int) -> str:

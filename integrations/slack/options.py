@@ -26,7 +26,7 @@ class SlackOptions(BaseModel):
     app_token: str = Field(default="", repr=False, description="Reference to the app-level token (xapp-…).")
     signing_secret: str = Field(default="", repr=False, description="Reference to the app's signing secret.")
     base_url: str = "https://slack.com/api/"
-    team: str = Field(default="", description="Only this workspace (T…) is served; empty: the token's own.")
+    team: str = Field(default="", description="Only this workspace (T…) is served; empty: every one that has the app.")
     command: str = Field(default="/keyquell", pattern=r"^/[a-z0-9_-]{1,31}$")
 
     @field_validator("bot_token", "app_token", "signing_secret")

@@ -27,7 +27,9 @@ _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.5, 8.0
 
 
 class SocketLine:
-    """The one line to Slack, of one app.  ``connected`` may be asked from any thread."""
+    """The one line to Slack, of one app.  ``connected`` may be asked from any thread, and ``trouble``: why it does not
+    come up (Slack's code, or the kind of error), "" once it did.
+    """
 
     def __init__(self, bolt: AsyncApp, *, app_token: str, deliveries: Deliveries, ping_seconds: float = 2.0) -> None:
         self._bolt = bolt
@@ -35,6 +37,7 @@ class SocketLine:
         self._deliveries = deliveries
         self._ping_seconds = ping_seconds
         self._line: _Line | None = None
+        self.trouble = ""
 
     @property
     def connected(self) -> bool:
@@ -67,11 +70,13 @@ class SocketLine:
         try:
             await asyncio.wait_for(line.connect(), _CONNECT_SECONDS)
         except Exception as error:  # noqa: BLE001 - a line that does not come up is tried again, whatever the reason
-            reason = error.response.get("error") if isinstance(error, SlackApiError) else type(error).__name__
-            _log.warning("slack: no connection (%s)", reason)
+            reason = str(error.response.get("error")) if isinstance(error, SlackApiError) else type(error).__name__
+            _log.log(logging.DEBUG if reason == self.trouble else logging.INFO, "slack: no connection (%s)", reason)
+            self.trouble = reason
             await line.end()
             return False
         _log.info("slack: connected")
+        self.trouble = ""
         old, self._line = self._line, line
         if old is not None:
             await old.finish()

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from playbooks import deeds
 from playbooks import event_bodies as bodies
 from playbooks.card_words import METHODS, WORDS, dataset_name, doing, exposed, names_of, number, sentence, without_names
 from playbooks.errors import RecordError
@@ -84,7 +85,10 @@ class _Teller:
     def _of_people(self, body: Body) -> str:
         match body:
             case bodies.ApprovalAsked():
-                return f"a passkey was asked of {body.approver} for plan {body.digest[:12]}"
+                which = f" {body.digest[:12]}" if body.deed == deeds.APPROVE else ""
+                return f"a passkey was asked of {body.approver} to {deeds.words(body.deed)}{which}"
+            case bodies.Confirmed():
+                return f"{body.by} confirmed ({METHODS.get(body.method, body.method)}): {deeds.words(body.deed)}"
             case bodies.ApprovalGiven():
                 return f"{body.approver} approved plan {body.digest[:12]} ({METHODS.get(body.method, body.method)})"
             case bodies.ApprovalDenied():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import threading
 import time
@@ -11,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import boto3
+import botocore.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, IncompleteReadError
 from botocore.exceptions import ConnectionError as AwsConnectionError
@@ -18,6 +18,7 @@ from botocore.parsers import ResponseParserError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from integrations.secrets import read_secret
+from integrations.vendors.aws_outsider import AGENT, Door, Outsider
 from playbooks.errors import (
     BackendError,
     IntegrityFailure,
@@ -55,12 +56,13 @@ _QUOTAS = {"LimitExceededException", "LimitExceeded"}
 _NO_ANSWER = (AwsConnectionError, HTTPClientError, IncompleteReadError, ResponseParserError)
 
 # Only models and defaults are shared; credentials and connections belong to each client alone.
-_FACTORY: Any = boto3.session.Session()
+_CORE: Any = botocore.session.get_session()
+_FACTORY: Any = boto3.session.Session(botocore_session=_CORE)
 _BUILDING = threading.Lock()
 
-_OUTSIDERS: dict[tuple[AwsConnection, str, str], Any] = {}
-_OUTSIDERS_LOCK = threading.Lock()
-_KEPT_OUTSIDERS = 128
+_DOORS: dict[tuple[AwsConnection, str, float], Door] = {}
+_DOORS_LOCK = threading.Lock()
+_KEPT_DOORS = 32
 
 
 class AwsConnection(BaseModel):
@@ -103,6 +105,7 @@ def client(connection: AwsConnection, service: str, *, identity: str = "", secon
         read_timeout=seconds,
         retries={"total_max_attempts": 1},
         max_pool_connections=connection.max_connections,
+        user_agent=AGENT,  # botocore would put its own together anew for each call, which takes a tenth of it
     )
     with _BUILDING:
         return _FACTORY.client(
@@ -116,27 +119,23 @@ def client(connection: AwsConnection, service: str, *, identity: str = "", secon
         )
 
 
-@contextmanager
-def outsider(connection: AwsConnection, service: str, *, identity: str) -> Iterator[Any]:
-    """A client that probes as ``identity``: every use opens new connections and signs anew.
+def outsider(connection: AwsConnection, service: str, *, identity: str, seconds: float = 5) -> Outsider:
+    """A regional service as the reference ``identity`` sees it: every call opens a new connection and signs anew.
 
-    The client itself is kept, because botocore takes 10 ms to build one and a proof needs many; what it is logged in as
-    is compared with the reference each time.  AWS has no session to keep: each request carries its own signature.
+    The reference is read now.  AWS has no session to keep: each request carries its own signature.
     """
-    secret = json.dumps(_credential(identity or connection.credential), sort_keys=True)
-    login = hashlib.sha256(secret.encode()).hexdigest()
-    name = (connection, service, login)
-    with _OUTSIDERS_LOCK:
-        probing = _OUTSIDERS.pop(name, None)
-    probing = probing or client(connection, service, identity=identity)
-    try:
-        yield probing
-    finally:
-        probing.close()
-        with _OUTSIDERS_LOCK:
-            _OUTSIDERS[name] = probing
-            while len(_OUTSIDERS) > _KEPT_OUTSIDERS:
-                _OUTSIDERS.pop(next(iter(_OUTSIDERS)))
+    return Outsider(_door(connection, service, seconds), _credential(identity or connection.credential))
+
+
+def _door(connection: AwsConnection, service: str, seconds: float) -> Door:
+    name = (connection, service, seconds)
+    with _DOORS_LOCK:
+        if name not in _DOORS:
+            like = client(connection, service, seconds=seconds)
+            _DOORS[name] = Door(like, seconds=seconds, ca_bundle=_CORE.get_config_variable("ca_bundle"))
+            while len(_DOORS) > _KEPT_DOORS:
+                _DOORS.pop(next(iter(_DOORS)))
+        return _DOORS[name]
 
 
 def has_session_token(identity: str) -> bool:

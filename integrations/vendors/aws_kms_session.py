@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -38,6 +39,7 @@ class KmsSession:
         self._connection = connection
         self._clock = clock
         self._clients: dict[str, Any] = {}
+        self._opening = threading.Lock()
         self._canaries: dict[str, bytes] = {}
         self._pace = Pace(connection.requests_per_second)
         self.pool = ThreadPoolExecutor(min(8, connection.max_connections), thread_name_prefix=f"kms-{name}")
@@ -96,7 +98,8 @@ class KmsSession:
         raise Unavailable(f"KMS has no operation {operation!r} to probe.", subject=str(key))
 
     def _from_outside(self, key: KeyRef, call: str, arguments: Mapping[str, Any], identity: str) -> None:
-        with outsider(self._connection, "kms", identity=identity) as fresh, translated(str(key)):
+        fresh = outsider(self._connection, "kms", identity=identity)
+        with translated(str(key)):
             getattr(fresh, call)(KeyId=key.path, **arguments)
 
     def _canary(self, key: KeyRef) -> bytes:
@@ -135,9 +138,10 @@ class KmsSession:
 
     def client_of(self, service: str) -> Any:
         """The recovery identity's client of a service, made on first use."""
-        if service not in self._clients:
-            self._clients[service] = client(self._connection, service)
-        return self._clients[service]
+        with self._opening:
+            if service not in self._clients:
+                self._clients[service] = client(self._connection, service)
+            return self._clients[service]
 
     def call(self, operation: str, key: KeyRef, **arguments: Any) -> Mapping[str, Any]:
         """Call a KMS operation on a key; raises our errors."""

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 from integrations import canaries
-from integrations.vendors.aws import AwsConnection, access_key_id, client, has_session_token, translated
+from integrations.vendors.aws import AwsConnection, access_key_id, has_session_token, outsider, translated
 from playbooks.errors import BackendError, InvalidInput
 
 _PARENT = "parent"
@@ -26,12 +26,9 @@ def mint(connection: AwsConnection, secret: str, *, roles: Iterable[str]) -> Non
     canaries.forget(secret)
     if has_session_token(secret):
         return
-    sts = client(connection, "sts", identity=secret, seconds=canaries.MINT_SECONDS)
-    try:
-        with ThreadPoolExecutor(8) as pool:
-            minted = dict(pool.map(lambda role: _one(sts, role), ["", *roles]))
-    finally:
-        sts.close()
+    sts = outsider(connection, "sts", identity=secret, seconds=canaries.MINT_SECONDS)
+    with ThreadPoolExecutor(8) as pool:
+        minted = dict(pool.map(lambda role: _one(sts, role), ["", *roles]))
     sessions = {name: session for name, session in minted.items() if session}
     if sessions:
         canaries.keep(secret, {_PARENT: parent, **sessions})

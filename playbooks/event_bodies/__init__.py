@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, JsonValue, ValidationError
 
+from playbooks.deeds import ClosingOutcome
 from playbooks.errors import RecordError
 from playbooks.event_bodies.body import Body
 from playbooks.event_bodies.installation import (
@@ -38,6 +39,7 @@ from playbooks.event_bodies.people import (
     ApprovalGiven,
     Assertion,
     AttemptRefused,
+    Confirmed,
     Escalated,
     GlassBroken,
     GlassReviewed,
@@ -53,7 +55,6 @@ from playbooks.event_bodies.people import (
 from playbooks.event_bodies.response import (
     CensusTaken,
     Closed,
-    ClosingOutcome,
     Contained,
     DataSafe,
     ExposureAdded,
@@ -98,6 +99,7 @@ MODELS: dict[EventKind, type[Body]] = {
     EventKind.NOTE: Note,
     EventKind.CLOSED: Closed,
     EventKind.APPROVAL_ASKED: ApprovalAsked,
+    EventKind.CONFIRMED: Confirmed,
     EventKind.GLASS_BROKEN: GlassBroken,
     EventKind.GLASS_REVIEWED: GlassReviewed,
     EventKind.ACKNOWLEDGED: Acknowledged,
@@ -174,6 +176,7 @@ __all__ = [
     "ClockStarted",
     "Closed",
     "ClosingOutcome",
+    "Confirmed",
     "Contained",
     "DataSafe",
     "DeadlineReminded",

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
+from playbooks.deeds import APPROVE, CONFIRMABLE, PATTERN
 from playbooks.event_bodies.body import Body
 
 NeedToKnow = Literal["responders", "company", "outside"]
@@ -15,8 +16,9 @@ NeedToKnow = Literal["responders", "company", "outside"]
 class Assertion(BaseModel):
     """What an authenticator signed (Web Authentication Level 3, 7.2); binary parts in base64url.
 
-    The challenge is SHA-256(nonce ‖ SHA-256 of the canonical plan ‖ approver); ``public_key`` is the COSE key that
-    verifies it, so that the assertion can be checked with nothing but the record.
+    The challenge is SHA-256(nonce ‖ digest ‖ person), where the digest is SHA-256 of the canonical plan for an approval
+    and of another text for any other deed (``playbooks.deeds.vouched``).  ``public_key`` is the COSE key that verifies
+    it, so that the assertion can be checked with nothing but the record.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -63,13 +65,39 @@ class ApprovalDenied(Body):
 
 
 class ApprovalAsked(Body):
-    """A single-use request for one person's passkey; ``request`` is SHA-256 of the link's token, lower-case hex."""
+    """A single-use request for one person's passkey; ``request`` is SHA-256 of the link's token, lower-case hex.
+
+    ``deed`` is what the passkey shall allow; ``digest`` is the plan's, "" when there is no plan to be taken back.
+    """
 
     request: str = Field(pattern="^[0-9a-f]{64}$")
     approver: str = Field(min_length=1)
     digest: str
     expires_at: AwareDatetime
     via: str
+    deed: str = Field(default=APPROVE, pattern=PATTERN)
+
+
+class Confirmed(Body):
+    """A person confirmed, by more than a chat account, what takes safety away: an undo, or the end of a case.
+
+    ``method``: ``webauthn`` or ``totp``; ``request`` is the single-use request it redeems.
+    """
+
+    by: str = Field(min_length=1)
+    deed: str = Field(pattern=CONFIRMABLE)
+    digest: str
+    method: Literal["webauthn", "totp"]
+    request: str = ""
+    assertion: Assertion | None = None
+    passkey_enrolled_at: AwareDatetime | None = None
+    address: str = ""
+
+    @model_validator(mode="after")
+    def _evidence_stands_beside(self) -> Confirmed:
+        if self.method == "webauthn" and (self.assertion is None or not self.request):
+            raise ValueError("a confirmation by passkey needs its request and its assertion")
+        return self
 
 
 class GlassBroken(Body):

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field, JsonValue, field_validator
 
+from playbooks.deeds import ClosingOutcome
 from playbooks.event_bodies.body import Body
 from playbooks.exposures import Exposure, Signal
 from playbooks.keys import KeyFacts
@@ -14,7 +15,6 @@ from playbooks.plans import Plan
 from playbooks.receipts import Census, ProbeResult, Receipt
 
 StepOutcome = Literal["proven", "done", "not-proven", "unavailable"]
-ClosingOutcome = Literal["recovered", "false-alarm", "not-contained"]
 
 
 class IncidentOpened(Body):

@@ -6,13 +6,13 @@ import json
 import os
 import pwd
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pyotp
 import pytest
-from approvers import CASE, CREDENTIAL, PEOPLE, PEOPLE_BY_NAME, RENEW, Office, open_office, token_of
+from approvers import CASE, CONTAIN, CREDENTIAL, PEOPLE, PEOPLE_BY_NAME, RENEW, Office, open_office, token_of
 from fakes.authenticator import SoftAuthenticator
 
 from console.main import run
@@ -237,3 +237,51 @@ def test_what_people_read_names_the_next_step(
     assert "carol may approve and cannot: no passkey" in capsys.readouterr().out
     assert run(["status", CASE]) == ExitCode.OK
     assert "other than alice must look" in capsys.readouterr().out
+
+
+def test_undo_and_close_print_a_link_and_the_passkey_behind_it_does_it(
+    office: Office, sit_as: SitAs, answer: Answer
+) -> None:
+    """Exit code 4: nothing is done yet."""
+    office.write(EventKind.STEP_STARTED, step=CONTAIN.id, attempt=1, owner="somebody/1/0")
+    authenticator = office.enrol("alice")
+    sit_as("alice")
+    links = []
+    for command in (("undo", CASE), ("close", CASE, "--outcome", "false-alarm")):
+        code, said = answer(*command)
+        assert code == ExitCode.WAITING
+        assert said["expires_at"]
+        links.append(token_of(said["link"]))
+    assert office.wiring.records.of_kind(EventKind.CONFIRMED) == []
+    assert office.wiring.incident(CASE).closed is None
+    for token in links:
+        signed = authenticator.get(step_up.look(office.wiring, token).options)
+        step_up.redeem(office.wiring, token, signed, address="127.0.0.1")
+    said_so = [str(each.body["deed"]) for each in office.wiring.records.of_kind(EventKind.CONFIRMED)]
+    assert said_so == ["undo", "close:false-alarm"]
+
+
+def test_a_one_time_code_takes_back_and_ends_at_once(office: Office, sit_as: SitAs, answer: Answer) -> None:
+    """Each needs a code of its own; a used one does nothing."""
+    office.write(EventKind.STEP_STARTED, step=CONTAIN.id, attempt=1, owner="somebody/1/0")
+    secret = pyotp.random_base32()
+    (office.root / "alice.totp").write_text(secret, encoding="utf-8")
+    office.roster([PEOPLE_BY_NAME["alice"] | {"totp": f"file:{office.root / 'alice.totp'}"}])
+    sit_as("alice")
+    code = pyotp.TOTP(secret).now()
+    exit_code, said = answer("undo", CASE, "--code", code)
+    assert exit_code == ExitCode.OK
+    assert said["steps"] == [{"step": CONTAIN.id, "taken_back": False, "reason": "it cannot be taken back"}]
+    exit_code, said = answer("close", CASE, "--outcome", "false-alarm", "--code", code)
+    assert exit_code == ExitCode.WAITING
+    assert "used already" in said["error"]
+    exit_code, said = answer("close", CASE, "--outcome", "false-alarm")
+    assert "no passkey of alice is enrolled" in said["error"]
+    assert "--code" in said["hint"]
+    assert office.wiring.incident(CASE).closed is None
+    later = pyotp.TOTP(secret).at(datetime.now(UTC) + timedelta(seconds=30))
+    assert answer("close", CASE, "--outcome", "false-alarm", "--code", later)[0] == ExitCode.OK
+    closed = office.wiring.incident(CASE).closed
+    assert closed is not None
+    assert (closed.by, closed.outcome) == ("alice", "false-alarm")
+    assert answer("close", CASE, "--outcome", "false-alarm")[0] == ExitCode.OK

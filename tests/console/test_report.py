@@ -11,7 +11,7 @@ import pytest
 from report_example import CARDS, Writer, attempts, events, opening, plan, requests, result
 
 from console.report import render_report, write_drill_report, write_report
-from console.report.sections import moments
+from console.report.sections import decisions, moments
 from console.report.timeline import draw, since
 from playbooks.record import EventKind
 from playbooks.timings import Timings
@@ -179,3 +179,14 @@ def test_labels_of_moments_never_overlap() -> None:
 def test_times_are_written_for_people(seconds: float, words: str) -> None:
     """Seconds, then minutes, then hours."""
     assert since(seconds) == words
+
+
+def test_a_confirmation_stands_among_the_decisions() -> None:
+    """Who took containment back or ended the case, and how they showed that it was they."""
+    writer = Writer()
+    opening(writer)
+    made = plan()
+    confirmed = {"by": "alice", "digest": made.digest, "method": "totp"}
+    writer.add(1, EventKind.CONFIRMED, deed="undo", **confirmed)
+    [(_, who, what, digest)] = list(decisions(writer.events, writer.events[0].at))
+    assert (who, what, digest) == ("alice", "confirmed (totp): take back what was done", made.digest)

@@ -200,6 +200,8 @@ class FakeSlack(PlaysPeople):
         if fault and fault.hang_seconds and fault.after:
             await asyncio.sleep(fault.hang_seconds)
         call.error = str(answer.get("error", ""))
+        if who:
+            headers = headers | {"X-OAuth-Scopes": ",".join(sorted(self.scopes if who == "bot" else self.app_scopes))}
         return web.json_response(answer, status=status, headers=headers)
 
     def _answer(self, call: Call, fault: _Fault | None) -> tuple[dict[str, Any], int, dict[str, str]]:

@@ -220,7 +220,7 @@ def test_whatever_else_is_written_in_between_does_not_stop_an_approval(
 def test_a_denial_says_where_it_came_from(wiring: Wiring, case: str) -> None:
     """Slack, web or terminal; the plan's whole digest stands in it."""
     plan = plan_of(wiring, case)
-    intake.deny(wiring, case, approver="bob", digest=plan.digest[:8], reason="no", via="slack")
+    intake.deny(wiring, case, approver="bob", digest=plan.digest[:12], reason="no", via="slack")
     body = wiring.records.events(case)[-1].body
     assert (body["via"], body["digest"]) == ("slack", plan.digest)
 

@@ -21,6 +21,7 @@ from approvers import (
     open_office,
 )
 
+from flows import approvals
 from playbooks.desk import Actor
 from playbooks.errors import InvalidInput, RecordError
 from playbooks.exposures import Exposure
@@ -60,8 +61,8 @@ def test_a_case_ends_once_and_stays_so(office: Office) -> None:
         desk.stand_down(ALICE, CASE, outcome="recovered")
     with pytest.raises(InvalidInput, match="no way for a case to end"):
         desk.stand_down(ALICE, CASE, outcome="whatever")
-    desk.stand_down(ALICE, CASE, outcome="false-alarm")
-    desk.stand_down(ALICE, CASE, outcome="false-alarm")
+    approvals.close(office.wiring, CASE, by="alice", outcome="false-alarm")
+    assert desk.stand_down(ALICE, CASE, outcome="false-alarm") is None
     with pytest.raises(InvalidInput, match="stays so"):
         desk.stand_down(ALICE, CASE, outcome="not-contained")
     for move in (desk.contain, desk.acknowledge):

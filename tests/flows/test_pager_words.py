@@ -89,7 +89,8 @@ def test_a_resolve_in_the_pager_closes_nothing_and_is_noted_once(wiring: OpenedB
     for thread in threads:
         thread.join()
     assert sum(counted) == 1
-    assert notes(wiring) == ["PANN resolved it in the pager, which does not close the case here. (event E1)"]
+    way = "which closes nothing here: stand down in the chat, or with `keyquell close`"
+    assert notes(wiring) == [f"PANN resolved it in the pager, {way}. (event E1)"]
     assert wiring.case.closed is None
 
 

@@ -11,13 +11,16 @@ from typing import Any
 
 import pytest
 import yaml
+from fakes.authenticator import SoftAuthenticator
 from fakes.slack_direct import direct_messages
 from fakes.slack_listener import listening, options_for, until
 from fakes.slack_server import FakeSlack
 from small_shop import Shop
 
+from flows import step_up
 from flows.background import Background
 from flows.boards import Boards
+from flows.confirmations import carry_out
 from flows.desk import ResponseDesk
 from flows.wiring import Wiring
 from playbooks.incident import Incident
@@ -39,7 +42,7 @@ class Room:
         """A filled-in declaration of the shop's leaked credential."""
         who = user or self.ann
         self.slack.slash("/keyquell", "declare", who, self.channel)
-        view = until(lambda: self._top(who), "the form")
+        view = until(lambda: self.top(who), "the form")
         offered = self.slack.suggest("target", "aws", who, view_id=view["id"])
         assert self.shop.credential in [each["value"] for each in offered]
         return view["id"], {"target": self.shop.credential, "kind": "credential", "note": "seen in a public log"}
@@ -63,7 +66,34 @@ class Room:
         """Channels that the board made."""
         return [each.name for each in self.slack.channels.values() if each.private and not each.id.startswith("D")]
 
-    def _top(self, user: str) -> dict[str, Any] | None:
+    def press(self, name: str) -> None:
+        """Ann presses a button of the live card in the incident's channel."""
+
+        def card() -> tuple[str, str] | None:
+            with self.slack.lock:
+                for channel in self.slack.channels.values():
+                    for message in channel.messages:
+                        if f"'kq:{name}'" in str(message.get("blocks", "")):
+                            return channel.id, message["ts"]
+            return None
+
+        channel, ts = until(card, f"a card with {name}", seconds=60)
+        self.slack.click(channel, ts, f"kq:{name}", self.ann)
+
+    def link(self, words: str) -> str:
+        """The token of the link that ann was whispered with these words."""
+
+        def whispered() -> str | None:
+            for each in list(self.slack.ephemerals):
+                if each["user"] == self.ann and words in str(each["text"]):
+                    assert "/approve/" not in each["text"]
+                    return str(each["blocks"][1]["elements"][0]["url"])
+            return None
+
+        return str(until(whispered, words)).rpartition("/")[2]
+
+    def top(self, user: str) -> dict[str, Any] | None:
+        """The modal on top of a person's screen, once it can be submitted."""
         stack = self.slack.stacks.get(user, [])
         view = self.slack.views.get(stack[-1]) if stack else None
         return view if view is not None and "submit" in view else None
@@ -160,3 +190,32 @@ def test_a_stranger_opens_nothing_and_the_try_is_recorded(room: Room) -> None:
     until(refused, "the refusal")
     assert room.wiring.records.incidents() == []
     assert room.wiring.records.of_kind(EventKind.ATTEMPT_REFUSED)
+
+
+def test_a_stolen_account_takes_nothing_back_and_the_passkey_of_its_owner_does(room: Room) -> None:
+    """Undo and stand down answer a click with a link; the key stays cut until the passkey behind it is touched."""
+    authenticator, wiring = SoftAuthenticator(), room.wiring
+    token = step_up.invite(wiring, person="ann", by="admin").link.rpartition("/")[2]
+    step_up.enrol(wiring, token, authenticator.create(step_up.invited(wiring, token).options), label="key ring")
+    form, values = room.form()
+    room.slack.submit(form, values, room.ann)
+    incident = room.contained()
+    room.press("undo")
+    undo = room.link("Taking back what was done")
+    room.press("stand-down")
+    view = until(lambda: room.top(room.ann), "the form")
+    room.slack.submit(view["id"], {"outcome": "false-alarm"}, room.ann)
+    end = room.link("Ending")
+    assert not room.shop.credential_active()
+    assert wiring.incident(incident.id).closed is None
+    assert wiring.records.of_kind(EventKind.CONFIRMED) == []
+    background = Background(wiring)
+    for token in (undo, end):
+        asked = step_up.look(wiring, token)
+        step_up.redeem(wiring, token, authenticator.get(asked.options), address="127.0.0.1")
+        carry_out(wiring, background, incident.id, by=asked.approver, deed=asked.deed)
+        background.wait(seconds=30)
+    assert room.shop.credential_active()
+    closed = wiring.incident(incident.id).closed
+    assert closed is not None
+    assert (closed.by, closed.outcome) == ("ann", "false-alarm")

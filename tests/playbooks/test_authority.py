@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -70,6 +71,17 @@ def test_a_passkey_or_a_broken_glass_counts(method: str) -> None:
     assert "role retire" in AUTHORITY.objection(yes("grace", method), RETIRE)
     assert "has left" in AUTHORITY.objection(yes("frank", method), RETIRE)
     assert "nobody in the roster" in AUTHORITY.objection(yes("mallory", method), RETIRE)
+
+
+def test_what_a_removed_passkey_gave_does_not_count() -> None:
+    """For any step, and for that passkey alone; without a roster there are no passkeys."""
+    lost = replace(yes("bob"), credential="lost-one")
+    after = Authority(ROSTER, NOW, removed=frozenset({"lost-one"}))
+    for step in (ONE, RETIRE):
+        assert "was removed" in after.objection(lost, step)
+        assert after.objection(replace(lost, credential="another"), step) == ""
+        assert after.objection(yes("bob", "break-glass"), step) == ""
+        assert AUTHORITY.objection(lost, step) == ""
 
 
 def test_a_roster_that_cannot_be_read_lets_nobody_count() -> None:

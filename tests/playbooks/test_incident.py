@@ -295,3 +295,57 @@ def test_a_codename_belongs_to_its_id() -> None:
     assert codename(made).count("-") == 1
     with pytest.raises(ValueError, match="3 random bytes"):
         new_incident_id(START, b"")
+
+
+REQUEST = "ab" * 32
+
+
+def asked(deed: str, made: Plan, **fields: Any) -> Writing:
+    """A case with a plan, and a request made to bob."""
+    writing = Writing().add(K.PLAN_MADE, plan=made)
+    fields = {"approver": "bob", "digest": made.digest, "deed": deed} | fields
+    return writing.add(K.APPROVAL_ASKED, request=REQUEST, expires_at=START + timedelta(hours=1), via="slack", **fields)
+
+
+def confirming(made: Plan, **fields: Any) -> dict[str, Any]:
+    return {"by": "bob", "deed": "undo", "digest": made.digest, "method": "totp", "request": REQUEST} | fields
+
+
+def test_a_confirmation_redeems_the_request_for_its_own_deed_once() -> None:
+    """A record in which a request serves another deed, person or plan, or twice, is refused as a contradiction."""
+    made = plan()
+    writing = asked("undo", made).add(K.CONFIRMED, **confirming(made))
+    assert writing.incident.redeemed == {REQUEST}
+    assert writing.incident.approvals == ()
+    with pytest.raises(RecordError, match="used twice"):
+        _ = writing.add(K.CONFIRMED, **confirming(made)).incident
+    for other in ({"deed": "close:false-alarm"}, {"by": "carol"}, {"digest": "0" * 64}, {"request": "cd" * 32}):
+        with pytest.raises(RecordError, match="not made to them"):
+            _ = asked("undo", made).add(K.CONFIRMED, **confirming(made, **other)).incident
+
+
+def test_a_request_to_undo_gives_no_approval_and_one_to_approve_confirms_nothing() -> None:
+    """Whoever could write to the record could not pass one off as the other."""
+    made = plan()
+    given = {"approver": "bob", "digest": made.digest, "method": "totp", "request": REQUEST}
+    with pytest.raises(RecordError, match="not made to them"):
+        _ = asked("undo", made).add(K.APPROVAL_GIVEN, **given).incident
+    with pytest.raises(RecordError, match="not made to them"):
+        _ = asked("approve", made).add(K.CONFIRMED, **confirming(made)).incident
+    with pytest.raises(RecordError, match="deed"):
+        body_of(K.CONFIRMED, **confirming(made, deed="approve"))
+
+
+def test_a_request_of_an_older_record_asks_for_an_approval() -> None:
+    """It names no deed."""
+    made = plan()
+    body = asked("approve", made).events[-1].body
+    old = check_body(K.APPROVAL_ASKED, {name: value for name, value in body.items() if name != "deed"})
+    assert old == check_body(K.APPROVAL_ASKED, body)
+
+
+def test_a_confirmation_by_passkey_shows_its_evidence() -> None:
+    """And a click is none."""
+    for lacking in ({"method": "webauthn"}, {"method": "slack"}, {"deed": "close:whatever"}, {"by": ""}):
+        with pytest.raises(RecordError):
+            body_of(K.CONFIRMED, **confirming(plan(), **lacking))

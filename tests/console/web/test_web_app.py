@@ -20,12 +20,14 @@ from web_office import CASE, CODENAME, HOOK_SECRET, LEAKED, SENDERS, WebOffice, 
 from console.web.addresses import client_address
 from console.web.app import create_app
 from console.web.guard import HEADERS, MAX_BODY_BYTES
-from console.web.pages import visible
 from flows import step_up
 from flows.background import Background
 from flows.desk import ResponseDesk
 from playbooks.record import INSTALLATION, EventKind
+from playbooks.visible import visible
 
+NOWHERE = "no-such-token".ljust(43, "-")
+"""In the form of a link's token, and nobody's."""
 FINDING = json.dumps({"id": "leak-1", "hash": LEAKED["value"]}).encode()
 
 
@@ -230,16 +232,16 @@ def test_a_chat_that_is_not_connected_makes_it_unready(office: WebOffice) -> Non
 @pytest.mark.parametrize(
     ("method", "path", "content", "status"),
     [
-        ("GET", "/approve/no-such-token", None, 410),
-        ("GET", "/enrol/no-such-token", None, 410),
-        ("POST", "/approve/no-such-token/assertion", b"{}", 410),
-        ("POST", "/approve/no-such-token/assertion", b"{", 400),
-        ("POST", "/approve/no-such-token/assertion", b"[]", 400),
-        ("POST", "/approve/no-such-token/denial", b"reason=because", 410),
-        ("POST", "/approve/no-such-token/denial", b"reason=", 400),
-        ("POST", "/approve/no-such-token/denial", b"reason=\xff", 400),
-        ("POST", "/enrol/no-such-token", b"{}", 400),
-        ("POST", "/enrol/no-such-token", b'{"credential": {}, "label": "x"}', 403),
+        ("GET", f"/approve/{NOWHERE}", None, 410),
+        ("GET", f"/enrol/{NOWHERE}", None, 410),
+        ("POST", f"/approve/{NOWHERE}/assertion", b"{}", 410),
+        ("POST", f"/approve/{NOWHERE}/assertion", b"{", 400),
+        ("POST", f"/approve/{NOWHERE}/assertion", b"[]", 400),
+        ("POST", f"/approve/{NOWHERE}/denial", b"reason=because", 410),
+        ("POST", f"/approve/{NOWHERE}/denial", b"reason=", 400),
+        ("POST", f"/approve/{NOWHERE}/denial", b"reason=\xff", 400),
+        ("POST", f"/enrol/{NOWHERE}", b"{}", 400),
+        ("POST", f"/enrol/{NOWHERE}", b'{"credential": {}, "label": "x"}', 403),
     ],
 )
 def test_a_link_that_leads_nowhere_gets_a_page_for_people(
@@ -256,7 +258,7 @@ def test_a_link_that_leads_nowhere_gets_a_page_for_people(
 
 def test_an_assertion_must_be_sent_as_json(client: TestClient) -> None:
     """A form on a foreign page cannot send JSON."""
-    assert client.post("/approve/token/assertion", content=b"{}").status_code == 415
+    assert client.post(f"/approve/{NOWHERE}/assertion", content=b"{}").status_code == 415
 
 
 def test_an_assertion_sent_without_a_browser_counts_like_one_from_a_browser(
@@ -329,7 +331,7 @@ def test_browsers_are_told_to_stay_with_https_only_where_it_is_https(tmp_path: P
 def test_no_log_line_holds_a_token(office: WebOffice, client: TestClient, caplog: pytest.LogCaptureFixture) -> None:
     """The access log has the route's pattern, the status and the time; the loggers of the server say nothing."""
     with caplog.at_level(logging.DEBUG, logger="keyquell"):
-        client.get("/approve/s3cret-token")
+        client.get(f"/approve/{'s3cret':-<43}")
         client.get("/nowhere/s3cret-token")
         client.get("/static/passkey.js?t=s3cret-token")
     lines = [each.getMessage() for each in caplog.records if each.name == "keyquell.access"]
@@ -360,7 +362,10 @@ def test_what_breaks_inside_says_nothing_of_itself(
         ("10.0.0.1", ["198.51.100.1"], "198.51.100.1"),
         ("10.0.0.1", ["6.6.6.6, 198.51.100.1"], "198.51.100.1"),
         ("10.0.0.1", ["6.6.6.6", "198.51.100.1, 10.0.0.2"], "198.51.100.1"),
-        ("10.0.0.1", ["not an address"], "10.0.0.1"),
+        ("10.0.0.1", ["198.51.100.1, not an address"], ""),
+        ("10.0.0.1", ["198.51.100.1:4711"], "198.51.100.1"),
+        ("10.0.0.1", ['6.6.6.6, "[2001:DB8::1]:4711"'], "2001:db8::1"),
+        ("::ffff:10.0.0.1", ["6.6.6.6, ::ffff:198.51.100.1"], "198.51.100.1"),
         ("10.0.0.1", [], "10.0.0.1"),
     ],
 )

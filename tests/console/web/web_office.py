@@ -99,6 +99,10 @@ class WebOffice:
         assert plan is not None
         return step_up.ask(self.wiring, incident, person=person, digest=plan.digest, via="slack").link
 
+    def deed_link(self, person: str, deed: str) -> str:
+        """A fresh link by which the person may take steps back or end the case."""
+        return step_up.ask(self.wiring, CASE, person=person, digest=self.plan.digest, via="slack", deed=deed).link
+
     def enrol_link(self, person: str) -> str:
         """A fresh invitation."""
         return step_up.invite(self.wiring, person=person, by="admin").link

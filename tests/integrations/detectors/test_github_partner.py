@@ -167,6 +167,20 @@ def test_keys_that_cannot_be_had_are_no_forgery(hub: Hub, status: int, error: ty
     assert partner(hub).hear(**signed(FOUND))
 
 
+def test_forgers_cannot_keep_everybody_waiting_for_keys_that_cannot_be_had(hub: Hub) -> None:
+    """One attempt in five seconds, however many messages come; what is genuine counts as soon as the keys are back."""
+    moment = [now()]
+    detector = partner(hub, lambda: moment[0])
+    hub.failure = (500, {})
+    for number in range(20):
+        with pytest.raises(Unreachable):
+            detector.hear(**signed(FOUND, identifier=f"forged-{number}"))
+    assert len(hub.asked) == 1
+    hub.failure = None
+    moment[0] += timedelta(seconds=5)
+    assert detector.hear(**signed(FOUND))
+
+
 def test_the_check_counts_the_keys(hub: Hub, tmp_path: Path) -> None:
     """Doctor sees whether the keys can be read, and what is wrong with the file."""
     assert partner(hub).check().startswith("1 public key")

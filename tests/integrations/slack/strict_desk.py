@@ -81,17 +81,19 @@ class StrictDesk:
     def approve(self, actor: Actor, incident: str, *, digest: str, code: str = "") -> StepUp | None:
         self._about("approve", actor, incident)
         self._current(digest)
-        return StepUp(LINK, datetime.now(UTC) + timedelta(minutes=5)) if self.step_up else None
+        return self._link()
 
     def deny(self, actor: Actor, incident: str, *, digest: str, reason: str) -> None:
         self._about("deny", actor, f"{incident} {reason}")
         self._current(digest)
 
-    def undo(self, actor: Actor, incident: str) -> None:
+    def undo(self, actor: Actor, incident: str, *, code: str = "") -> StepUp | None:
         self._about("undo", actor, incident)
+        return self._link()
 
-    def stand_down(self, actor: Actor, incident: str, *, outcome: str) -> None:
+    def stand_down(self, actor: Actor, incident: str, *, outcome: str, code: str = "") -> StepUp | None:
         self._about("stand-down", actor, f"{incident} {outcome}")
+        return self._link()
 
     def acknowledge(self, actor: Actor, incident: str) -> None:
         self._about("acknowledge", actor, incident)
@@ -133,6 +135,9 @@ class StrictDesk:
         actor = Actor(account=sorted(self.people)[0], via="slack")
         exposure = Exposure(kind="credential", target=CREDENTIAL, confidence=1.0)
         return self.declare(actor, [exposure], severity="high", origin=f"test:{len(self.declared)}")
+
+    def _link(self) -> StepUp | None:
+        return StepUp(LINK, datetime.now(UTC) + timedelta(minutes=5)) if self.step_up else None
 
     def _about(self, method: str, actor: Actor, about: str) -> None:
         self._admit(method, actor, about)

@@ -120,6 +120,7 @@ def test_an_export_that_slack_does_not_take_is_said_to_have_failed(at: Floor) ->
 @pytest.mark.parametrize("name", ["contain", "undo", "acknowledge"])
 def test_a_button_moves_the_desk(at: Floor, name: str) -> None:
     """The incident is the one of the card."""
+    at.desk.step_up = False
     incident = at.desk.opened()
     _press(at, name)
     until(lambda: at.desk.calls(name), name)
@@ -127,10 +128,13 @@ def test_a_button_moves_the_desk(at: Floor, name: str) -> None:
     at.heard(codename(incident))
 
 
-def test_an_approval_by_click_yields_a_link_for_that_person_only(at: Floor) -> None:
-    """The click is intent; the passkey is the approval.  The link stands only behind the button."""
+@pytest.mark.parametrize("name", ["approve", "undo", "stand-down"])
+def test_what_weighs_yields_a_link_for_that_person_only(at: Floor, name: str) -> None:
+    """The click is intent; the passkey is the word that counts.  The link stands only behind the button."""
     at.desk.opened()
-    _press(at, "approve")
+    _press(at, name)
+    if name == "stand-down":
+        at.slack.submit(at.form()["id"], {"outcome": "false-alarm"}, at.ann)
     message = at.heard("needs your passkey")
     button = message["blocks"][1]["elements"][0]
     assert button["url"] == LINK
@@ -179,6 +183,7 @@ def test_a_reason_with_a_secret_is_refused_in_the_form(at: Floor) -> None:
 
 def test_stand_down_asks_how_it_ended(at: Floor) -> None:
     """The outcome is one of three."""
+    at.desk.step_up = False
     incident = at.desk.opened()
     _press(at, "stand-down")
     at.slack.submit(at.form()["id"], {"outcome": "false-alarm"}, at.ann)
