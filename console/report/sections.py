@@ -18,6 +18,8 @@ from playbooks.step_status import StepStatus
 from playbooks.timings import Timings
 from simulations.results import DrillResult, ObjectiveResult
 
+UNFINISHED = "not finished when this was written"
+"""What a report says of a step that had not ended."""
 _PROVABLE = (Phase.CONTAIN, Phase.VERIFY)
 
 
@@ -203,7 +205,7 @@ def _open_points(step: Step, status: StepStatus) -> Iterator[str]:
     elif status.state == "failed":
         yield f"failed: {status.error or status.code}"
     elif status.state in ("pending", "running"):
-        yield "not finished when this was written"
+        yield UNFINISHED
     elif status.state == "done" and status.detail and step.phase in _PROVABLE:
         yield status.detail
     unclear = sum(1 for probe in status.probes if probe.outcome is Outcome.INCONCLUSIVE)

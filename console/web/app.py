@@ -15,12 +15,13 @@ from console.web import approvals, enrolment, health, hooks, sign_in
 from console.web.guard import Guard
 from console.web.limits import Limits
 from console.web.links import LinkDoor
+from console.web.live import Live
 from console.web.local_visitors import LocalVisitors
 from console.web.pages import STATIC, told
 from console.web.roster_visitors import RosterVisitors
 from console.web.site import Site
 from console.web.threads import Threads
-from console.web.views import now
+from console.web.views import cases, now
 from console.web.visitors import SignInNeededError, Visitors
 from flows.background import Background
 from flows.open_links import OpenLinks
@@ -30,7 +31,7 @@ from flows.wiring import Wiring
 from playbooks.desk import Desk
 
 _FOR_PEOPLE = ("/approve/", "/enrol/")
-_VIEWS = (now,)
+_VIEWS = (now, cases)
 """The pages in the order of the navigation."""
 
 
@@ -66,21 +67,24 @@ def create_app(wiring: Wiring, desk: Desk, background: Background, *, chat: Any 
     site = Site(wiring, desk, background, Overview(wiring), visitors, people, sections)
     for view in _VIEWS:
         app.include_router(view.router(site))
+    app.include_router(Live(site).router())
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.add_exception_handler(HTTPException, _failed)
     app.add_exception_handler(SignInNeededError, _sign_in)
     app.state.roster_kept = roster_kept
+    app.state.stopping = False
     return app
 
 
 async def _failed(request: Request, error: Exception) -> Response:
     """A page for people, a short sentence for programs."""
     assert isinstance(error, HTTPException)  # noqa: S101 - the handler is registered for nothing else
-    if request.url.path.startswith(_FOR_PEOPLE):
+    link = request.url.path.startswith(_FOR_PEOPLE)
+    if link or (request.method == "GET" and "text/html" in request.headers.get("accept", "")):
         page = told(
             "This did not work",
             str(error.detail),
-            next_step="Open the link again, exactly as you got it.",
+            next_step="Open the link again, exactly as you got it." if link else "Go back to the first page: /",
             tone="bad",
             status=error.status_code,
         )

@@ -53,6 +53,7 @@ class WebServer:
             try:
                 await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
             finally:
+                self._app.state.stopping = True
                 server.should_exit = True
                 stopping.cancel()
                 await serving
