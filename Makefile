@@ -1,4 +1,4 @@
-.PHONY: help setup drill test lint bench clean
+.PHONY: help setup drill test lint bench pictures clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -19,6 +19,9 @@ lint: setup  ## lint, types and import contracts alone
 
 bench: setup  ## measure against the bare clients and print the ratios
 	@.venv/bin/python -m bench
+
+pictures: setup  ## take the pictures of the web page in docs/images anew (Chromium)
+	@.venv/bin/python -m pytest tests/console/web/pictures.py
 
 clean:  ## remove .venv and caches; records and reports stay
 	@rm -rf .venv .mypy_cache .ruff_cache .hypothesis .import_linter_cache .pytest_cache dist

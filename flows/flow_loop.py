@@ -9,9 +9,12 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Self, TypeVar
 
 _T = TypeVar("_T")
+_THREADS = 64
+"""Steps of many incidents at once, of which some hang; asyncio's own choice is six threads on two cores."""
 
 
 class FlowLoop:
@@ -19,6 +22,7 @@ class FlowLoop:
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
+        self._loop.set_default_executor(ThreadPoolExecutor(_THREADS, thread_name_prefix="steps"))
         self._thread = threading.Thread(target=self._loop.run_forever, name="flows", daemon=True)
 
     async def __aenter__(self) -> Self:

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Protocol
 
@@ -151,6 +152,7 @@ class _Serving:
         try:
             if not await care.bring_up():
                 return ""
+            await asyncio.to_thread(import_module, "flows.respond")  # it takes seconds, and webhooks must be answered
             from flows.respond import respond
 
             flows = await held.enter_async_context(FlowLoop())

@@ -67,12 +67,12 @@ class Room:
         return [each.name for each in self.slack.channels.values() if each.private and not each.id.startswith("D")]
 
     def press(self, name: str) -> None:
-        """Ann presses a button of the live card in the incident's channel."""
+        """Ann presses a button of the live card in the incident's channel, once she is in it."""
 
         def card() -> tuple[str, str] | None:
             with self.slack.lock:
                 for channel in self.slack.channels.values():
-                    for message in channel.messages:
+                    for message in channel.messages if self.ann in channel.members else ():
                         if f"'kq:{name}'" in str(message.get("blocks", "")):
                             return channel.id, message["ts"]
             return None

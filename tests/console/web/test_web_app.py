@@ -183,7 +183,7 @@ def _silence(office: WebOffice) -> None:
 @pytest.mark.parametrize(
     ("harm", "what", "sentence"),
     [
-        (break_record, "record", "The record cannot be read"),
+        (break_record, "record", "The record cannot be written"),
         (
             lambda office: (office.root / "roster.yaml").write_text("people: [{name: 7"),
             "roster",
