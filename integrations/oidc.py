@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import httpx
+import httpx2
 from authlib.common.errors import AuthlibBaseError
 from authlib.integrations.httpx_client import OAuth2Client
 from joserfc import jwt
@@ -22,7 +22,7 @@ from integrations.secrets import read_secret
 from playbooks.errors import NotApproved, Unreachable
 from playbooks.ports import Clock
 
-_TIMEOUT = httpx.Timeout(5, connect=2)
+_TIMEOUT = 5.0
 _LEEWAY_SECONDS = 60
 _SIGNATURES = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519"]
 
@@ -76,7 +76,7 @@ class OidcProvider:
             keys = KeySet.import_key_set(_get(found["jwks_uri"]))
             token = jwt.decode(str(answer.get("id_token", "")), keys, algorithms=_SIGNATURES)
             self._check(token.claims, departure)
-        except httpx.HTTPError as error:
+        except httpx2.HTTPError as error:
             raise self._unreachable() from error
         except (AuthlibBaseError, JoseError, ValueError) as error:
             raise NotApproved(
@@ -104,7 +104,7 @@ class OidcProvider:
         """OpenID Connect Discovery 1.0, section 4."""
         try:
             found: dict[str, Any] = _get(f"{self._issuer.rstrip('/')}/.well-known/openid-configuration")
-        except (httpx.HTTPError, ValueError) as error:
+        except (httpx2.HTTPError, ValueError) as error:
             raise self._unreachable() from error
         if found.get("issuer") != self._issuer:
             raise NotApproved(
@@ -130,6 +130,6 @@ class OidcProvider:
 
 
 def _get(url: str) -> Any:
-    answer = httpx.get(url, timeout=_TIMEOUT)
+    answer = httpx2.get(url, timeout=_TIMEOUT)
     answer.raise_for_status()
     return answer.json()

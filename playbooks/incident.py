@@ -39,7 +39,6 @@ from playbooks.event_bodies import (
 )
 from playbooks.exposures import Exposure, Signal
 from playbooks.keys import KeyFacts
-from playbooks.oversight import Oversight
 from playbooks.plans import Plan, Step
 from playbooks.receipts import Census
 from playbooks.record import Event, EventKind
@@ -101,7 +100,7 @@ class Incident:
     ``approvals`` and ``denials`` are those of the current plan's digest.  ``contained_at``, ``renewed_at``,
     ``data_safe_at`` and ``restored_at`` fall back to None when a further exposure turns up; ``contained_at`` also when
     containment is found not to hold (``not_contained`` then says why).  ``shards_done`` is by step, then shard.
-    ``people`` is what else people did, ``oversight`` what managers and auditors added; ``redeemed`` are the single-use
+    ``people`` is what else people did; ``redeemed`` are the single-use
     requests that gave an approval.  ``head`` is the hash that the next append must expect.
     """
 
@@ -132,7 +131,6 @@ class Incident:
     closed: Closing | None = None
     messages: dict[str, OutboxMessage] = field(default_factory=dict)
     people: Dealings = field(default_factory=Dealings)
-    oversight: Oversight = field(default_factory=Oversight)
     origin: str = ""
     redeemed: frozenset[str] = frozenset()
     events: int = 0
@@ -163,7 +161,6 @@ class Incident:
             censuses=dict(self.censuses),
             messages={name: replace(each, failures=dict(each.failures)) for name, each in self.messages.items()},
             people=self.people.copied(),
-            oversight=self.oversight.copied(),
         )
         for event in events:
             _follow(later, event)
@@ -259,7 +256,6 @@ def _follow(incident: Incident, event: Event) -> None:
 
 def _apply(incident: Incident, event: Event, body: Body) -> None:
     incident.people.take(body, event.at)
-    incident.oversight.take(body, seq=event.seq, at=event.at)
     if incident.closed and event.kind in _BARRED_AFTER_CLOSING:
         raise RecordError(f"{event.kind} comes after the incident was closed.")
     match body:

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from playbooks.incident import Incident
-from playbooks.metrics.measure import Measure
 from playbooks.record import Event
 from playbooks.timings import Timings
 
@@ -39,7 +38,6 @@ class Summary(BaseModel):
     data_safe_at: AwareDatetime | None
     restored_at: AwareDatetime | None
     closed_at: AwareDatetime | None
-    measures: tuple[Measure, ...] = ()
 
     @property
     def open(self) -> bool:

@@ -18,7 +18,7 @@ from integrations.slack.options import SlackOptions
 from playbooks.roster import Role, Roster
 
 ROOT = Path(flows.__file__).parents[1]
-PAGES = ("approvals", "slack", "paging", "detection")
+PAGES = ("approvals", "slack", "paging", "detection", "web")
 _LINK = re.compile(r"\]\(([^)#\s]+)(?:#[\w-]*)?\)")
 _SECRET = re.compile(r"file:/run/secrets/([\w.-]+)")
 

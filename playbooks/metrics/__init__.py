@@ -1,1 +1,0 @@
-"""Metrics that are honest: computed from the record alone, with bounds, and with what is not over left open."""
