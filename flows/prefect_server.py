@@ -75,10 +75,15 @@ def prefect_server(home: Path, *, given_up: Callable[[], bool] = _never) -> Iter
     folder.mkdir(parents=True, exist_ok=True)
     os.environ.update(_QUIET, PREFECT_HOME=str(folder / "home"))
     note, lock = folder / "server.json", fasteners.InterProcessLock(folder / "server.lock")
-    with lock:
+    while not lock.acquire(timeout=0.5):  # another process may be starting the server, for a minute
+        if given_up():
+            raise PrefectUnavailable("the local Prefect server is being started by another process.")
+    try:
         database = _database(folder / "postgres")
         server = _running(note) or _start(folder, database, given_up)
         _write(note, server.joined(os.getpid()))
+    finally:
+        lock.release()
     os.environ["PREFECT_API_URL"] = server.url
     try:
         yield server.url

@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -22,15 +23,19 @@ from typing import Any, TypeVar
 import httpx
 import psutil
 import yaml
+from fakes.authenticator import SoftAuthenticator
 from fakes.pagerduty_server import FakePagerDuty
 from fakes.slack_listener import options_for
 from fakes.slack_server import FakeSlack
 from small_shop import Shop, open_shop
 
 import flows
+from flows import step_up
 from flows.settings import load_settings
 from flows.wiring import Wiring
+from integrations.slack.memory import CARD, EVENT
 from playbooks.incident import Incident
+from playbooks.record import EventKind, verify_chain
 from simulations.lab.aws_account import AwsAccount, LabUser, allow
 
 HOOK = "hook-secret-canary-7f3a91"
@@ -56,12 +61,9 @@ class ServeLab:
     ann: str
     credentials: list[LabUser]
     port: int
+    home: Path
+    lobby: str
     outputs: list[Path] = field(default_factory=list)
-
-    @property
-    def home(self) -> Path:
-        """What the process keeps of its own (Prefect's database)."""
-        return self.shop.root / "home"
 
     @property
     def url(self) -> str:
@@ -77,6 +79,51 @@ class ServeLab:
             "PYTHONPATH": root,
             "KEYQUELL_CONFIG": str(self.shop.config),
         }
+
+    def declare(self, number: int) -> None:
+        """Ann declares in Slack that an access key leaked."""
+        user = self.credentials[number]
+        target = f"aws-iam:cloud/{user.name}/{user.access_key_id}"
+        self.slack.slash("/keyquell", "declare", self.ann, self.lobby)
+
+        def form() -> dict[str, Any] | None:
+            stack = self.slack.stacks.get(self.ann, [])
+            view = self.slack.views.get(stack[-1]) if stack else None
+            return view if view is not None and "submit" in view else None
+
+        view = until(form, "the form")
+        self.slack.suggest("target", user.name, self.ann, view_id=view["id"])
+        self.slack.submit(view["id"], {"target": target, "kind": "credential", "note": "seen in a log"}, self.ann)
+
+    def link(self, button: str) -> str:
+        """Ann presses a button of a live card; the token of the link that she alone is shown."""
+
+        def card() -> tuple[str, str] | None:
+            with self.slack.lock:
+                for channel in self.slack.channels.values():
+                    for message in channel.messages:
+                        if f"'kq:{button}'" in str(message.get("blocks", "")) and self.ann in channel.members:
+                            return channel.id, message["ts"]
+            return None
+
+        def whispered() -> str | None:
+            for each in list(self.slack.ephemerals):
+                if found := re.search(r"/approve/([\w-]+)", json.dumps(each.get("blocks", []))):
+                    return found[1]
+            return None
+
+        self._enrol()
+        channel, ts = until(card, f"a card with {button}")
+        self.slack.click(channel, ts, f"kq:{button}", self.ann)
+        return until(whispered, "the link") or ""
+
+    def _enrol(self) -> None:
+        """Ann has a passkey."""
+        authenticator = SoftAuthenticator(origin=f"http://localhost:{self.port}")
+        with self.wiring() as wiring:
+            token = step_up.invite(wiring, person="ann", by="admin").link.rpartition("/")[2]
+            options = step_up.invited(wiring, token).options
+            step_up.enrol(wiring, token, authenticator.create(options), label="key ring")
 
     def start(self) -> subprocess.Popen[bytes]:
         """Start to serve; what it says goes to a file of its own."""
@@ -118,9 +165,9 @@ class ServeLab:
         """What every process of this lab has written to its terminal."""
         return "".join(each.read_text(encoding="utf-8", errors="replace") for each in self.outputs)
 
-    def leak(self, number: int) -> httpx.Response:
+    def leak(self, number: int, **more: str) -> httpx.Response:
         """A scanner reports one of the access keys by signed webhook."""
-        found = {"id": f"leak-{number}", "key": self.credentials[number].access_key_id}
+        found = {"id": f"leak-{number}", "key": self.credentials[number].access_key_id, **more}
         body = json.dumps(found).encode()
         digest = hmac.new(HOOK.encode(), body, hashlib.sha256).hexdigest()
         headers = {"x-signature-256": digest, "content-type": "application/json"}
@@ -148,14 +195,40 @@ class ServeLab:
         listed = self.shop.account.client("iam").list_access_keys(UserName=user.name)["AccessKeyMetadata"]
         return {each["AccessKeyId"]: each["Status"] for each in listed}[user.access_key_id] == "Active"
 
+    def told_once(self) -> None:
+        """Assert that records are whole, and that chat and pager have each thing once and in order."""
+        found = self.incidents()
+        with self.wiring() as wiring:
+            for incident_id in wiring.records.incidents():
+                events = wiring.records.events(incident_id)
+                verify_chain(events)
+                kinds = [event.kind for event in events]
+                assert kinds.count(EventKind.INCIDENT_OPENED) == 1
+                finished = [event.body["step"] for event in events if event.kind is EventKind.STEP_FINISHED]
+                assert len(finished) == len(set(finished)), finished
+        names = self.channels()
+        assert len(names) == len(set(names)) <= len(found)
+        for name in names:
+            self._channel_is_whole(name)
+        keys = [each.alert.key for each in self.pagerduty.account.incidents]
+        assert len(keys) == len(set(keys)) <= len(found)
+
+    def _channel_is_whole(self, name: str) -> None:
+        told = [each["metadata"] for each in self.slack.messages(name) if each.get("metadata")]
+        assert [each["event_type"] for each in told].count(CARD) <= 1
+        numbers = [each["event_payload"]["seq"] for each in told if each["event_type"] == EVENT]
+        assert numbers == sorted(set(numbers)), numbers
+
     def channels(self) -> list[str]:
         """Private channels that were made."""
         return [each.name for each in self.slack.channels.values() if each.private and not each.id.startswith("D")]
 
 
 @contextmanager
-def serve_lab(account: AwsAccount, recovery: LabUser, pagerduty: FakePagerDuty, name: str) -> Iterator[ServeLab]:
-    """A lab in a folder that PostgreSQL's own user may pass through."""
+def serve_lab(
+    account: AwsAccount, recovery: LabUser, pagerduty: FakePagerDuty, name: str, *, home: Path
+) -> Iterator[ServeLab]:
+    """A lab in a folder that PostgreSQL's own user may pass through; ``home`` is where Prefect's database lives."""
     root = Path(tempfile.mkdtemp(prefix="kq-serve-"))
     root.chmod(0o755)
     shop = open_shop(account, recovery, root / "s", name)
@@ -163,8 +236,8 @@ def serve_lab(account: AwsAccount, recovery: LabUser, pagerduty: FakePagerDuty, 
     pagerduty.reset()
     with FakeSlack() as slack:
         ann = slack.add_user("ann")
-        lab = ServeLab(shop, slack, pagerduty, ann, _credentials(shop), _free_port())
-        (shop.root / "home").mkdir(mode=0o755)
+        lobby = slack.add_channel("general", members=(ann,))
+        lab = ServeLab(shop, slack, pagerduty, ann, _credentials(shop), _free_port(), home, lobby)
         _configure(lab)
         try:
             yield lab
