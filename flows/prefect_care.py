@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import os
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
@@ -13,6 +15,19 @@ from playbooks.errors import KeyquellError
 _LONGEST_PAUSE_SECONDS = 30.0
 _LOOK_SECONDS = 2.0
 _NAME = "Prefect"
+
+
+def hush_prefect() -> None:
+    """Keep Prefect's own log off the terminal, once it is imported; KEYQUELL_DEBUG lets it speak.
+
+    It prints whole events, parameters included, whenever its server is away, and calls each stop in order a crash.
+    How responses end is said by ourselves.
+    """
+    if os.environ.get("KEYQUELL_DEBUG"):
+        return
+    for name in ["prefect", *logging.root.manager.loggerDict]:
+        if name.partition(".")[0] == "prefect":
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
 
 class PrefectCare:

@@ -20,7 +20,7 @@ from flows.background import Background
 from flows.boards import Boards
 from flows.escalation import Escalations
 from flows.flow_loop import FlowLoop
-from flows.prefect_care import PrefectCare
+from flows.prefect_care import PrefectCare, hush_prefect
 from flows.prefect_server import default_home, end_at_once
 from flows.responses import Responses
 from flows.saying import Say, Sayings
@@ -154,6 +154,8 @@ class _Serving:
                 return ""
             await asyncio.to_thread(import_module, "flows.respond")  # it takes seconds, and webhooks must be answered
             from flows.respond import respond
+
+            hush_prefect()
 
             flows = await held.enter_async_context(FlowLoop())
 

@@ -130,9 +130,13 @@ class Commands:
         context = self._context
         incident = await self._incident(place, named)
         name, content = await context.questions.call(context.desk.export, actor(place.user), incident)
-        words = f"The record of {escaped(incident)}. Check it with `keyquell evidence verify`."
+        words = f"The record of {escaped(incident)}. Check it with `keyquell record verify`."
         done = await context.answers.hand_over(place.user, name=name, content=content, words=words)
-        said = "The file is in your direct messages." if done else "Slack did not take the file. Use `keyquell export`."
+        said = (
+            "The file is in your direct messages."
+            if done
+            else "Slack did not take the file. Use `keyquell record export` on the host."
+        )
         await context.answers.whisper(place, said)
 
     async def _help(self, place: Place, _: str) -> None:

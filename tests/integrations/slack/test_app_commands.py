@@ -114,7 +114,7 @@ def test_an_export_that_slack_does_not_take_is_said_to_have_failed(at: Floor) ->
     at.desk.opened()
     at.slack.fail("files.getUploadURLExternal", error="file_uploads_disabled")
     at.type("export")
-    at.heard("Use `keyquell export`")
+    at.heard("Use `keyquell record export`")
 
 
 @pytest.mark.parametrize("name", ["contain", "undo", "acknowledge"])
