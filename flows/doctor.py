@@ -144,7 +144,7 @@ def _roster(wiring: Wiring) -> str:
     """Could two people approve what cannot be taken back?"""
     roster = wiring.roster
     if roster is None:
-        return "None: whoever may run this command may approve, under any name."
+        return "None: whoever may run this command may approve, under any name. See docs/approvals.md."
     now = wiring.clock()
     enrolled = {each.person for each in read_register(wiring).passkeys.values()}
     able = {role: {one.name for one in roster.holders(role, now)} for role in (Role.APPROVE, Role.RETIRE)}
