@@ -74,6 +74,11 @@ class CloudTrail:
             self._opened.close()
             self._opened = None
 
+    def check(self) -> str:
+        """Reads the newest events.  Raises as ``poll``."""
+        self._events(self._clock() - _SWEEP)
+        return f"the trail can be read; {len(self._options.approved)} access keys are watched"
+
     def poll(self, *, cursor: str) -> tuple[Sequence[Signal], str]:
         """Read the events since the cursor ("" is one lateness ago); late ones are found by a sweep a minute.
 

@@ -88,6 +88,11 @@ class GitHub:
         """Close the connections."""
         self._api.close()
 
+    def check(self) -> str:
+        """Reads the webhook's secret.  Raises InvalidInput when it is not there or too short."""
+        shared_secret(self._options.secret, sender=self._name)
+        return "hears webhooks; they are signed with a secret that is there"
+
     def hear(self, *, headers: Mapping[str, str], body: bytes) -> Sequence[Signal]:
         """The alert of one webhook; none for a ping.
 
@@ -185,7 +190,12 @@ class PolledGitHub(GitHub):
         return signals, self._given
 
     def check(self) -> str:
-        """Reads one alert's place in the list.  Raises as ``poll``."""
+        """Reads one alert's place in the list, and the webhook's secret where there is one.
+
+        Raises as ``poll``, and InvalidInput for a secret that is not there or too short.
+        """
+        if self._options.secret:
+            super().check()
         next(self._api.pages(self._path, {"state": "open", "hide_secret": "true", "per_page": 1}), None)
         return f"alerts of {self._options.repository or self._options.organization} can be read"
 

@@ -19,7 +19,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from integrations.vendors.openbao import OpenBaoConnection, OpenBaoSession, read_options
-from playbooks.errors import BackendError, InvalidInput
+from playbooks.errors import BackendError, InvalidInput, Unavailable
 from playbooks.exposures import ExposureKind, Fingerprint, Signal
 from playbooks.ports import Clock
 from playbooks.refs import KeyRef
@@ -71,6 +71,22 @@ class OpenBaoAudit:
         """Close the session, if there is one."""
         if self._session:
             self._session.close()
+
+    def check(self) -> str:
+        """Opens the file, and looks the token up where there is a connection.
+
+        Raises Unavailable when the file cannot be read; Refused or Unreachable for what the server answers.
+        """
+        place = self._options.path
+        try:
+            place.open("rb").close()
+        except OSError as error:
+            hint = "Give its audit device's file, and the right to read it."
+            raise Unavailable(f"{place} cannot be read ({error.strerror}).", subject=self._name, hint=hint) from error
+        if self._session is None:
+            return f"{place} can be read; hashed accessors stay unknown without a connection"
+        self._session.call("GET", "auth/token/lookup-self")
+        return f"{place} can be read, and the connection's token works"
 
     def poll(self, *, cursor: str) -> tuple[Sequence[Signal], str]:
         """New signals and the next cursor; a line still being written waits for the next call.

@@ -74,9 +74,9 @@ class Apprise:
         return f"Apprise({self._name!r})"
 
     def check(self) -> str:
-        """Every address is one that Apprise can use; whether it delivers is known only by sending."""
+        """Names each address by scheme and host; whether it delivers is known only by sending."""
         reach = "inside the company" if self._inside else "not marked as inside, so no exercise goes there"
-        return f"{len(self._addresses)} address{'es' if len(self._addresses) > 1 else ''}, {reach}"
+        return f"{', '.join(dict.fromkeys(each.place for each in self._addresses))}: {reach}"
 
     def deliver(self, message: Message) -> None:
         """Send to every URL that has not taken the message yet.

@@ -15,6 +15,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator
 
+from integrations.secrets import read_secret
 from integrations.vendors.pagerduty import (
     ID,
     PagerDutyAccount,
@@ -26,12 +27,13 @@ from integrations.vendors.pagerduty import (
 from integrations.vendors.pagerduty_alert import alert_key, alert_of, summary_of
 from integrations.vendors.pagerduty_hooks import WebhookEvent, open_webhook
 from integrations.vendors.pagerduty_incidents import PagerDutyIncidents
-from playbooks.errors import BackendError, Unavailable, Unreachable
+from playbooks.errors import BackendError, InvalidInput, Unavailable, Unreachable
 from playbooks.ports import Clock
 from playbooks.roster import Person
 from playbooks.surfaces import CaseView, PagerWord
 
 _OURS = re.compile(r"(KQ-\d{8}-[0-9a-z]{4,8})(?:#\d{1,4})?")
+_ROUTING_KEY = r"[A-Za-z0-9]{32}"
 _LEVEL = "level-"
 _REMEMBERED = 10_000
 _ACTS: Mapping[str, Literal["acknowledged", "resolved", "reopened", "escalated", "noted"]] = {
@@ -96,18 +98,23 @@ class PagerDuty:
         return f"PagerDuty({self._name!r})"
 
     def check(self) -> str:
-        """Does the REST token work, and is anybody on call?  A routing key is known to work only when it rings.
+        """Has the routing key its form, does the REST token work, is the service there, is anybody on call?
 
-        Raises Refused or Unreachable when the token is not good or PagerDuty does not answer, Unavailable when the
-        configured schedules name nobody.
+        Whether PagerDuty knows a routing key is seen only by ringing.  Raises InvalidInput for a key of another form,
+        Refused, NotFound or Unreachable for what REST answers, Unavailable when the schedules name nobody.
         """
+        place, options = f"pagers.{self._name}", self._options
+        if not re.fullmatch(_ROUTING_KEY, read_secret(options.routing_key)):
+            hint = "Copy it from the Events API v2 integration of the service."
+            raise InvalidInput(f"{place}: routing_key: it is not 32 letters and digits.", hint=hint)
         if not self._clients.has_rest:
             return "rings by the Events API; without api_token nobody can be called by name"
+        name = f" for {self._rest.service(options.service)}" if options.service else ""
         people = self.on_call()
         if not people:
-            subject, hint = f"pagers.{self._name}", "Fill the schedule, or name the right one."
-            raise Unavailable("nobody is on call in PagerDuty now.", subject=subject, hint=hint)
-        return f"the REST token works; {len(people)} on call now"
+            hint = "Fill the schedule, or name the right one."
+            raise Unavailable("nobody is on call in PagerDuty now.", subject=place, hint=hint)
+        return f"the REST token works{name}; {len(people)} on call now"
 
     def page(self, view: CaseView, *, level: int, person: Person | None) -> Mapping[str, str]:
         """Ring; the result has ``level-N``: the deduplication key of the alert, or ``user:ID`` of the person called.

@@ -88,6 +88,13 @@ class Address:
     def __repr__(self) -> str:
         return f"Address({self._label!r})"
 
+    @property
+    def place(self) -> str:
+        """The scheme, and the host of a mail domain or an own server; other services have a secret in that place."""
+        scheme = str(getattr(self._service, "schema", "") or min(self._schemes, default="apprise"))
+        own = not self._schemes.isdisjoint(_OWN_SERVERS | {"mailto"})
+        return f"{scheme}://{str(getattr(self._service, 'host', '') or '') if own else ''}"
+
     def stays_inside(self, inside: tuple[str, ...]) -> bool:
         """Is everybody whom it reaches inside?
 

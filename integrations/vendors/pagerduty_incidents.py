@@ -69,6 +69,10 @@ class PagerDutyIncidents:
         users = [each["user"] for each in shifts if isinstance(each.get("user"), dict)]
         return {str(user.get("id")): str(user.get("name") or user.get("summary") or "") for user in users}
 
+    def service(self, service: str) -> str:
+        """The name of a service; NotFound when the account has none of this id, or the key may not see it."""
+        return str(self._call("GET", f"/services/{service}", "service").get("name") or service)
+
     def _own_id(self) -> str:
         """The user id behind ``from_email``; a responder request must name it."""
         if not self._requester:

@@ -111,6 +111,12 @@ def _services(account: Account, *_: Any) -> Any:
     return 200, {"services": [{"id": each, "name": name} for each, name in account.services.items()]}
 
 
+def _service(account: Account, ids: tuple[str, ...], *_: Any) -> Any:
+    if ids[0] not in account.services:
+        raise not_found()
+    return 200, {"service": {"id": ids[0], "name": account.services[ids[0]]}}
+
+
 def _user(user: User, full: bool) -> dict[str, Any]:
     plain = reference("user", user.id, user.name)
     return {**plain, "type": "user", "name": user.name, "email": user.email} if full else plain
@@ -127,4 +133,5 @@ _ROUTES = (
     ("GET", "/oncalls", _on_calls),
     ("GET", "/users", _users),
     ("GET", "/services", _services),
+    ("GET", f"/services/{_ID}", _service),
 )

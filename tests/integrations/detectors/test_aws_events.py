@@ -265,6 +265,29 @@ def test_the_check_wants_a_redrive_policy(queue: Queue) -> None:
 
 
 @pytest.mark.lab
+def test_the_check_says_how_many_messages_wait_and_takes_none(queue: Queue) -> None:
+    """A look changes nothing, and a message that waits stays visible."""
+    sqs = queue.account.lab.client("sqs")
+    grave = sqs.create_queue(QueueName=f"grave-{next(NUMBERS)}")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=grave, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    redrive = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": 3})
+    sqs.set_queue_attributes(QueueUrl=queue.url, Attributes={"RedrivePolicy": redrive})
+    queue.send(GUARDDUTY)
+    assert queue.detector().check() == "the queue can be read; 1 messages wait"
+    assert len(queue.detector().poll(cursor="")[0]) == 1
+
+
+@pytest.mark.lab
+def test_the_check_tells_a_stranger_from_a_missing_queue(queue: Queue) -> None:
+    """One needs a policy, the other an address."""
+    stranger = queue.account.lab.create_user(f"stranger-{next(NUMBERS)}", allow("kms:*"))
+    with pytest.raises(Refused):
+        Queue(queue.account, queue.url, stranger).detector().check()
+    with pytest.raises(Unavailable):
+        Queue(queue.account, f"{queue.url}-gone", queue.reader).detector().check()
+
+
+@pytest.mark.lab
 def test_a_stranger_is_refused_and_a_missing_queue_named(queue: Queue) -> None:
     """Permission and address are told apart from silence."""
     stranger = queue.account.lab.create_user(f"stranger-{next(NUMBERS)}", allow("kms:*"))
@@ -281,6 +304,8 @@ def test_nobody_there_is_unreachable(aws: Account, reader: LabUser) -> None:
     options = {"connection": connection, "queue_url": "http://127.0.0.1:1/000000000000/q"}
     with pytest.raises(Unreachable):
         AwsEvents.open("events", options, clock=now).poll(cursor="")
+    with pytest.raises(Unreachable):
+        AwsEvents.open("events", options, clock=now).check()
 
 
 @pytest.mark.parametrize(

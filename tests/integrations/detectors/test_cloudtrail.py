@@ -12,7 +12,7 @@ from botocore.config import Config
 
 from integrations.detectors.cloudtrail import CloudTrail
 from integrations.vendors.aws import AwsConnection, client
-from playbooks.errors import InvalidInput, Unreachable
+from playbooks.errors import InvalidInput, Refused, Unreachable
 from playbooks.exposures import ExposureKind, Fingerprint
 from simulations.lab.aws_account import REGION, LabUser
 from simulations.lab.processes import free_port
@@ -113,6 +113,15 @@ def test_a_key_without_a_known_owner_is_not_judged(aws: Account, user: LabUser) 
     call(aws, user, agent="curl/8")
     signals, _ = detector(aws, {}).poll(cursor="")
     assert list(signals) == []
+
+
+def test_the_check_tells_a_trail_that_may_not_be_read(aws: Account, user: LabUser) -> None:
+    """Silence would look like calm."""
+    assert "1 access keys are watched" in detector(aws, {user.access_key_id: ("Boto3/",)}).check()
+    connection = {**aws.options, "credential": user.credential}
+    connection.pop("type", None)
+    with pytest.raises(Refused):
+        CloudTrail.open("trail", {"connection": connection}, clock=now).check()
 
 
 def test_no_answer_is_unreachable(aws: Account) -> None:

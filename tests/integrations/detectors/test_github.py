@@ -310,6 +310,8 @@ def test_nobody_there_is_unreachable(secrets: dict[str, str], tmp_path: Path) ->
     """It says nothing about the alerts."""
     with pytest.raises(Unreachable):
         poller(Hub(url="http://127.0.0.1:1"), secrets, tmp_path).poll(cursor="")
+    with pytest.raises(Unreachable):
+        poller(Hub(url="http://127.0.0.1:1"), secrets, tmp_path).check()
 
 
 def test_the_check_reads_the_list_without_its_secrets(hub: Hub, secrets: dict[str, str], tmp_path: Path) -> None:
@@ -317,6 +319,15 @@ def test_the_check_reads_the_list_without_its_secrets(hub: Hub, secrets: dict[st
     hub.alerts = [alert(1, PASSWORD)]
     assert "acme/deploy" in poller(hub, secrets, tmp_path).check()
     assert "hide_secret=true" in hub.asked[0]
+
+
+def test_the_check_wants_the_webhooks_secret(ear: GitHub, hub: Hub, secrets: dict[str, str], tmp_path: Path) -> None:
+    """Without it every alert would be refused as forged; one that is too short proves nothing."""
+    assert "hears webhooks" in ear.check()
+    (tmp_path / "hook").write_text("short", encoding="utf-8")
+    for detector in (ear, poller(hub, secrets, tmp_path, secret=secrets["secret"])):
+        with pytest.raises(InvalidInput, match="too short"):
+            detector.check()
 
 
 def test_only_what_can_be_polled_is_polled(ear: GitHub, hub: Hub, secrets: dict[str, str], tmp_path: Path) -> None:

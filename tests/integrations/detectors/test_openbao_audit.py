@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from integrations.detectors.openbao_audit import OpenBaoAudit
-from playbooks.errors import InvalidInput
+from playbooks.errors import InvalidInput, Refused, Unavailable
 from playbooks.exposures import ExposureKind, Fingerprint, Signal
 from simulations.lab.openbao import OpenBaoServer
 from simulations.lab.processes import Processes
@@ -121,6 +121,18 @@ def test_use_by_those_who_are_not_approved_is_seen(
 
 
 # --- the cursor ------------------------------------------------------------------------------------
+
+
+def test_the_check_looks_at_the_file_and_at_the_token(openbao: OpenBaoServer, key: str, tmp_path: Path) -> None:
+    """Each fault is told by itself."""
+    assert "token works" in detector(openbao, key).check()
+    assert "stay unknown" in detector(openbao, key, connection=None).check()
+    with pytest.raises(Unavailable, match="cannot be read"):
+        detector(openbao, key, path=str(tmp_path / "nowhere.log")).check()
+    (tmp_path / "token").write_text("hvs.wrong")
+    wrong = {**openbao.connection_options(), "token": f"file:{tmp_path}/token"}
+    with pytest.raises(Refused):
+        detector(openbao, key, connection=wrong).check()
 
 
 @pytest.fixture

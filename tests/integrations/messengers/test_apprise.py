@@ -350,3 +350,13 @@ def test_a_url_that_is_none_is_not_repeated(tmp_path: Path, caplog: pytest.LogCa
     with pytest.raises(InvalidInput) as caught:
         opened(tmp_path, f"slack://{CANARY}")
     assert CANARY not in f"{caught.value!r} {caplog.text}"
+
+
+def test_the_check_names_addresses_by_scheme_and_host_alone(tmp_path: Path, site: Site, mail: MailServer) -> None:
+    """A chat service has its secret where another has its host."""
+    mailing = f"mailto://asha:{CANARY}@localhost:{mail.port}?from=kq@example.com&to=ben@example.com"
+    said = opened(tmp_path, site.url, mailing, f"discord://{CANARY}/{CANARY}").check()
+    assert said.startswith("json://localhost, mailto://localhost, discord://: not marked as inside")
+    assert CANARY not in said
+    assert (site.came, mail.mails) == ([], [])
+    assert "inside the company" in opened(tmp_path, site.url, inside=["localhost"]).check()
