@@ -209,7 +209,7 @@ class Wiring:
 
     def close(self) -> None:
         """Close every adapter and the record."""
-        for adapter in self._adapters.values():
+        for adapter in list(self._adapters.values()):  # background work may open one meanwhile
             adapter.close()
         self._adapters.clear()
         self.records.close()
