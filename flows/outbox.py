@@ -1,7 +1,9 @@
 """The outbox: messages are events first and delivered afterwards, so none is lost and none holds up the response.
 
-Delivery is at least once; a message's id lets the channel show it once.  Each channel gets the messages in the order in
-which they were queued.  What leaves the company was read by a person first, and an exercise never leaves it.
+Delivery is at least once; a message's id lets the channel show it once.  The record knows which channel has taken what,
+and of a channel with several addresses, which address (``CHANNEL#ADDRESS``), so that a restart doubles nothing.  Each
+channel gets the messages in the order in which they were queued.  What leaves the company was read by a person first,
+and an exercise never leaves it.
 """
 
 from __future__ import annotations
@@ -12,10 +14,11 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from playbooks.errors import Conflict, InvalidInput, KeyquellError, RecordError, Unavailable
+from flows.offering import Outcome, offer
+from playbooks.errors import Conflict, InvalidInput, KeyquellError, RecordError
 from playbooks.event_bodies import body_of
 from playbooks.incident import Incident, OutboxMessage
-from playbooks.ports import Delivers, KeepsRecords, Message
+from playbooks.ports import Delivers, DeliversApart, KeepsRecords, Message
 from playbooks.record import Event, EventKind
 
 _APPEND_ATTEMPTS = 50
@@ -147,7 +150,7 @@ class _Round:
             return True
         if channel in self._resting:
             return False
-        error, never = _offer(self._messengers[channel], _addressed(message, incident), self._seconds)
+        error, never = self._hand_over(channel, message, incident)
         (self.failed if error else self.delivered).append((message.id, channel))
         failures = message.failures.get(channel, 0)
         if never:
@@ -157,6 +160,23 @@ class _Round:
         if not (never and failures):
             self._note(message.id, channel, error)
         return not error
+
+    def _hand_over(self, channel: str, message: OutboxMessage, incident: Incident) -> tuple[str, bool]:
+        """Try one delivery, to each address apart where there are several, so that none gets it twice.
+
+        Returns "" or why it failed, and whether the channel will never carry the message.
+        """
+        messenger = self._messengers[channel]
+        apart = messenger.apart() if isinstance(messenger, DeliversApart) else {}
+        owed = {f"{channel}#{name}": each for name, each in apart.items()} or {channel: messenger}
+        owed = {name: each for name, each in owed.items() if name not in message.delivered}
+        failures: list[Outcome] = []
+        for name, outcome in offer(owed, self._incident_id, _addressed(message, incident), self._seconds).items():
+            if outcome.error:
+                failures.append(outcome)
+            elif name != channel:
+                self._note(message.id, name, "")
+        return (failures[0].error, failures[0].never) if failures else ("", False)
 
     def _note(self, message_id: str, channel: str, error: str) -> None:
         _note(self._records, self._incident_id, message_id, channel, error)
@@ -189,33 +209,6 @@ def _addressed(message: OutboxMessage, incident: Incident) -> Message:
         exercise=incident.exercise,
         need_to_know=message.need_to_know,
     )
-
-
-def _offer(messenger: Delivers, message: Message, seconds: float) -> tuple[str, bool]:
-    """Try one delivery; returns "" or why it failed, and whether the channel will never carry the message.
-
-    It runs in a thread of its own, because a channel's client may hang however it was configured.
-    """
-    errors: list[str] = []
-    never: list[bool] = []
-
-    def deliver() -> None:
-        try:
-            messenger.deliver(message)
-        except Unavailable as error:
-            never.append(True)
-            errors.append(error.message)
-        except KeyquellError as error:
-            errors.append(error.message)
-        except Exception as error:  # noqa: BLE001  a broken channel must not reach the response; its text may hold a secret
-            errors.append(type(error).__name__)
-
-    thread = threading.Thread(target=deliver, name=f"deliver-{message.id}", daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if thread.is_alive():
-        return f"no answer within {seconds:g} s", False
-    return (errors[0] if errors else ""), bool(never)
 
 
 def _note(records: KeepsRecords, incident_id: str, message_id: str, channel: str, error: str) -> Event:

@@ -364,6 +364,16 @@ class Delivers(Protocol):
 
 
 @runtime_checkable
+class DeliversApart(Protocol):
+    """A channel of several addresses that take a message each by itself; none when it has only one.
+
+    The names are the same after a restart and hold no secret; the values are the same objects at each call.
+    """
+
+    def apart(self) -> Mapping[str, Delivers]: ...
+
+
+@runtime_checkable
 class Checks(Protocol):
     """Says whether it could do its work, by a look that changes nothing; raises what its work would raise."""
 

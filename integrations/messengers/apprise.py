@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+import hashlib
 from collections.abc import Mapping
 from typing import Any, Self
 
@@ -10,12 +10,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from integrations.secrets import read_secret
 from integrations.vendors.apprise import Address
-from playbooks.errors import BackendError, InvalidInput, Unavailable, Unreachable
+from playbooks.errors import BackendError, InvalidInput, Unavailable
 from playbooks.event_bodies import NeedToKnow
-from playbooks.ports import Clock, Message
+from playbooks.ports import Clock, Delivers, Message
 
 _DRILL = "EXERCISE, EXERCISE, EXERCISE: this is a drill; nothing real has happened.\n\n"
-_LONGEST_TITLE, _REMEMBERED = 200, 10_000
+_LONGEST_TITLE = 200
 
 
 class AppriseOptions(BaseModel):
@@ -41,7 +41,7 @@ class AppriseOptions(BaseModel):
 
 
 class Apprise:
-    """Delivers to all of its URLs, each message once in the life of the process.
+    """Delivers to all of its URLs; it remembers nothing, because the record knows which address has which message.
 
     Every message ends with ``ref: ID``, so that people see when one came twice after a crash.
     """
@@ -54,9 +54,8 @@ class Apprise:
             for index, each in enumerate(options.urls)
         ]
         self._inside = all(each.stays_inside(options.inside) for each in self._addresses)
-        self._lock = threading.Lock()
-        self._done: dict[tuple[str, int], None] = {}
-        self._under_way: set[str] = set()
+        names = [hashlib.sha256(each.encode()).hexdigest()[:8] for each in options.urls]
+        self._apart = {name: _One(self, each) for name, each in zip(names, self._addresses, strict=True)}
 
     @classmethod
     def open(cls, name: str, options: Mapping[str, Any], *, clock: Clock) -> Self:
@@ -78,26 +77,32 @@ class Apprise:
         reach = "inside the company" if self._inside else "not marked as inside, so no exercise goes there"
         return f"{', '.join(dict.fromkeys(each.place for each in self._addresses))}: {reach}"
 
+    def apart(self) -> Mapping[str, Delivers]:
+        """Each address as a channel of its own, by a digest of its reference; none when there is one."""
+        return self._apart if len(self._apart) > 1 else {}
+
     def deliver(self, message: Message) -> None:
-        """Send to every URL that has not taken the message yet.
+        """Send to every URL.
 
         Raises Unavailable, with code ``audience``, ``need-to-know`` or ``exercise``, for what this channel does not
         carry.  When a URL fails the others are still tried, and the first failure is raised.
         """
-        self._admit(message)
-        with self._lock:
-            if message.id in self._under_way:
-                hint = "Wait until it is done."
-                text = f"{self._name} is still delivering this message."
-                raise Unreachable(text, subject=self._name, code="under-way", hint=hint)
-            self._under_way.add(message.id)
-        try:
-            failures = [failure for index in range(len(self._addresses)) if (failure := self._send(message, index))]
-        finally:
-            with self._lock:
-                self._under_way.discard(message.id)
+        failures: list[BackendError] = []
+        for each in self._addresses:
+            try:
+                self.send(message, each)
+            except BackendError as error:
+                failures.append(error)
         if failures:
             raise failures[0]
+
+    def send(self, message: Message, address: Address) -> None:
+        """Send to one URL, in one try, what this channel carries; raises as ``deliver``."""
+        self._admit(message)
+        mark, drill = ("[EXERCISE] ", _DRILL) if message.exercise else ("", "")
+        title = " ".join(f"{mark}{_harmless(message.subject)}".split())[:_LONGEST_TITLE]
+        body = f"{drill}{_harmless(message.body)}\n\nref: {_harmless(message.id)}"
+        address.send(title=title, body=body, subject=self._name)
 
     def close(self) -> None:
         """Nothing is held open."""
@@ -116,22 +121,19 @@ class Apprise:
         if reason:
             raise Unavailable(f"{self._name} {reason}.", subject=self._name, code=code, hint=hint)
 
-    def _send(self, message: Message, index: int) -> BackendError | None:
-        """Send to one URL unless it has the message; the failure is returned, so that the others are tried too."""
-        if (message.id, index) in self._done:
-            return None
-        mark, drill = ("[EXERCISE] ", _DRILL) if message.exercise else ("", "")
-        title = " ".join(f"{mark}{_harmless(message.subject)}".split())[:_LONGEST_TITLE]
-        body = f"{drill}{_harmless(message.body)}\n\nref: {_harmless(message.id)}"
-        try:
-            self._addresses[index].send(title=title, body=body, subject=self._name)
-        except BackendError as error:
-            return error
-        with self._lock:
-            while len(self._done) >= _REMEMBERED:
-                del self._done[next(iter(self._done))]
-            self._done[message.id, index] = None
-        return None
+
+class _One:
+    """One address of a channel, with the channel's rules."""
+
+    def __init__(self, channel: Apprise, address: Address) -> None:
+        self._channel = channel
+        self._address = address
+
+    def deliver(self, message: Message) -> None:
+        self._channel.send(message, self._address)
+
+    def close(self) -> None:
+        """Nothing is held open."""
 
 
 def _url(place: str, index: int, reference: str) -> str:

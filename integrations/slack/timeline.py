@@ -120,7 +120,7 @@ class _Teller:
                 return f"{body.reviewed_by} released the message to {body.audience}" if body.reviewed_by else ""
             case bodies.MessageDelivered() if body.id not in self.delivered:
                 self.delivered.add(body.id)
-                return f"{self.audiences.get(body.id, 'somebody')} told by {body.channel}"
+                return f"{self.audiences.get(body.id, 'somebody')} told by {body.channel.partition('#')[0]}"
         return ""
 
     def _of_steps(self, body: Body) -> str:

@@ -131,6 +131,74 @@ def test_a_hanging_channel_does_not_hold_up_the_rest(records: SqlRecords) -> Non
     assert (done.failed, done.delivered) == ((("m1", "hanging"),), (("m1", "up"),))
 
 
+def test_what_came_late_is_not_sent_again(records: SqlRecords) -> None:
+    """The channel took it after its time was over; the next round finds that out instead of sending."""
+    put(records, "m1")
+    release, ended = threading.Event(), threading.Event()
+
+    class Slow(Recorder):
+        def deliver(self, message: Message) -> None:
+            release.wait(20)
+            super().deliver(message)
+            ended.set()
+
+    slow = Slow()
+    first = deliver_pending(records, ID, {"slow": slow}, seconds_each=0.05)
+    again = deliver_pending(records, ID, {"slow": slow}, seconds_each=0.05)
+    assert first.failed == again.failed == (("m1", "slow"),)
+    release.set()
+    assert ended.wait(20)
+    assert deliver_pending(records, ID, {"slow": slow}).delivered == (("m1", "slow"),)
+    assert slow.ids == ["m1"]
+
+
+def test_what_failed_late_is_sent_again(records: SqlRecords) -> None:
+    """The next round tries, and does not take the old failure for its own."""
+    put(records, "m1")
+    release, failed = threading.Event(), threading.Event()
+
+    class Slow(Recorder):
+        def deliver(self, message: Message) -> None:
+            release.wait(20)
+            if not failed.is_set():
+                failed.set()
+                raise Unreachable("the connection broke.")
+            super().deliver(message)
+
+    slow = Slow()
+    deliver_pending(records, ID, {"slow": slow}, seconds_each=0.05)
+    release.set()
+    assert failed.wait(20)
+    for _ in range(2):
+        deliver_pending(records, ID, {"slow": slow})
+    assert slow.ids == ["m1"]
+
+
+class Several(Recorder):
+    """A channel of addresses that are channels themselves."""
+
+    def __init__(self, **addresses: Recorder) -> None:
+        super().__init__()
+        self.addresses = addresses
+
+    def apart(self) -> dict[str, Recorder]:
+        return self.addresses
+
+
+def test_after_a_restart_only_the_address_that_failed_gets_it_again(records: SqlRecords) -> None:
+    """The record knows what each address has, so nothing needs to be remembered."""
+    put(records, "m1", "m2")
+    deliver_pending(records, ID, {"mail": Several(ann=Recorder(), bob=Recorder("m1"))})
+    assert read(records).messages["m1"].delivered == ("mail#ann",)
+    assert pending(read(records), ["mail"]) != []
+    ann, bob = Recorder(), Recorder()
+    done = deliver_pending(records, ID, {"mail": Several(ann=ann, bob=bob)})
+    assert (ann.ids, bob.ids) == (["m2"], ["m1", "m2"])
+    assert done.delivered == (("m1", "mail"), ("m2", "mail"))
+    assert read(records).messages["m1"].delivered == ("mail#ann", "mail#bob", "mail")
+    assert pending(read(records), ["mail"]) == []
+
+
 def test_an_unreadable_record_does_not_raise(records: SqlRecords) -> None:
     """The response goes on; messages wait."""
     assert deliver_pending(records, "KQ-unknown", {"c": Recorder()}).delivered == ()

@@ -140,25 +140,39 @@ def test_a_subject_cannot_add_headers(tmp_path: Path, mail: MailServer) -> None:
     assert sent["subject"] == "key out Bcc: eve@evil.example"
 
 
-def test_the_same_message_is_sent_once(tmp_path: Path, site: Site) -> None:
-    """However often it is delivered, and another id is another message."""
+def test_it_remembers_nothing(tmp_path: Path, site: Site) -> None:
+    """What was taken is in the record, where a restart finds it."""
     channel = opened(tmp_path, site.url)
-    for each in ("m-1", "m-1", "m-2", "m-1"):
+    for each in ("m-1", "m-2", "m-1"):
         channel.deliver(message(each))
-    assert [each["message"].rpartition(" ")[2] for each in site.came] == ["m-1", "m-2"]
+    assert [each["message"].rpartition(" ")[2] for each in site.came] == ["m-1", "m-2", "m-1"]
+    assert channel.apart() == {}
 
 
-def test_when_one_address_fails_the_others_have_it_and_only_it_is_tried_again(tmp_path: Path, site: Site) -> None:
+def test_when_one_address_fails_the_others_are_tried_all_the_same(tmp_path: Path, site: Site) -> None:
     """The error names the address by its place, never by its URL."""
     other = Site(statuses=[500])
     server = served(other)
     channel = opened(tmp_path, other.url, site.url)
     with pytest.raises(Unreachable, match=r"messengers\.all: urls\.0 did not take the message \(HTTP 500\)"):
         channel.deliver(message())
-    channel.deliver(message())
-    assert (len(other.came), len(site.came)) == (1, 1)
+    assert (len(other.came), len(site.came)) == (0, 1)
     server.shutdown()
     server.server_close()
+
+
+def test_each_of_several_addresses_is_offered_apart(tmp_path: Path, site: Site) -> None:
+    """By names that are the same for the next process, wherever they stand in the list; the rules are the channel's."""
+    other = f"{site.url}other/"
+    first = opened(tmp_path, site.url, other, audiences=["security"])
+    again = Apprise.open("all", {"urls": [f"file:{tmp_path}/url1", f"file:{tmp_path}/url0"]}, clock=now)
+    assert list(first.apart()) == list(reversed(again.apart()))
+    assert CANARY not in "".join(first.apart())
+    one, _ = first.apart().values()
+    one.deliver(message())
+    assert len(site.came) == 1
+    with pytest.raises(Unavailable, match="does not carry"):
+        one.deliver(message(audience="customers"))
 
 
 @pytest.mark.parametrize(
@@ -229,26 +243,12 @@ def test_a_server_that_is_gone_is_unreachable(tmp_path: Path, caplog: pytest.Log
 
 
 def test_a_silent_server_is_given_up(tmp_path: Path, site: Site) -> None:
-    """Meanwhile the same message is not sent a second time."""
+    """By the channel itself, within its own bounds."""
     site.silent = threading.Event()
-    channel, errors = opened(tmp_path, site.url), []
-
-    def deliver() -> None:
-        try:
-            channel.deliver(message())
-        except BackendError as error:
-            errors.append(error)
-
     before = time.monotonic()
-    first = threading.Thread(target=deliver)
-    first.start()
-    while not channel._under_way:
-        time.sleep(0.01)
-    with pytest.raises(Unreachable, match="still delivering"):
-        channel.deliver(message())
-    first.join()
+    with pytest.raises(Unreachable):
+        opened(tmp_path, site.url).deliver(message())
     site.silent.set()
-    assert isinstance(errors[0], Unreachable)
     assert time.monotonic() - before < 15
 
 
