@@ -25,7 +25,7 @@ from integrations.secrets import read_secret
 from integrations.slack import forms
 from integrations.slack.answers import Answers
 from integrations.slack.buttons import Buttons
-from integrations.slack.client import async_web_client
+from integrations.slack.client import QUIET, async_web_client
 from integrations.slack.commands import Commands
 from integrations.slack.context import Context
 from integrations.slack.declaring import Declaring
@@ -37,10 +37,6 @@ from integrations.slack.socket_line import SocketLine
 from integrations.slack.work import Work
 from playbooks.desk import Desk
 from playbooks.ports import Clock
-
-_QUIET = logging.getLogger("keyquell.slack.vendor")
-_QUIET.setLevel(logging.CRITICAL + 1)
-"""Bolt and the SDK log the bodies of what they do not expect, and those may hold what a person pasted."""
 
 _Listener = Callable[[Any, dict[str, Any]], Awaitable[None]]
 
@@ -60,11 +56,11 @@ class SlackApp:
         self.name = name
         self._mode = options.mode
         deliveries = Deliveries()
-        client = async_web_client(options, logger=_QUIET)
+        client = async_web_client(options)
         self._work = (Work("slack-moves", threads=32, most=200), Work("slack-questions", threads=32, most=200))
         context = Context(
             desk=desk,
-            answers=Answers(client, quiet=_QUIET),
+            answers=Answers(client, quiet=QUIET),
             moves=self._work[0],
             questions=self._work[1],
             deliveries=deliveries,
@@ -162,7 +158,7 @@ def _bolt(client: AsyncWebClient, *, team: str, signing_secret: str) -> AsyncApp
     token, client.token = client.token, None
     bolt = AsyncApp(
         name="keyquell",
-        logger=_QUIET,
+        logger=QUIET,
         client=client,
         authorize=authorize,
         before_authorize=ours,

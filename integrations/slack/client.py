@@ -21,8 +21,8 @@ from playbooks.errors import BackendError, NotFound, Refused, Throttled, Unreach
 
 TIMEOUT_SECONDS = 4
 QUIET = logging.getLogger("keyquell.slack.sdk")
-"""What the SDK says of every call, bodies included, goes nowhere."""
-QUIET.addHandler(logging.NullHandler())
+"""What Bolt and the SDK say goes nowhere: they log bodies, and those may hold what a person pasted."""
+QUIET.setLevel(logging.CRITICAL + 1)
 QUIET.propagate = False
 _DEFAULT_RETRY_SECONDS = 30
 
@@ -52,14 +52,14 @@ def web_client(options: SlackOptions) -> WebClient:
     )
 
 
-def async_web_client(options: SlackOptions, *, logger: logging.Logger) -> AsyncWebClient:
-    """The same for coroutines.  ``logger`` gets what the SDK says of every call, bodies included."""
+def async_web_client(options: SlackOptions) -> AsyncWebClient:
+    """The same for coroutines."""
     return AsyncWebClient(
         read_secret(options.bot_token),
         base_url=options.base_url,
         timeout=TIMEOUT_SECONDS,
         retry_handlers=[],
-        logger=logger,
+        logger=QUIET,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -29,6 +30,11 @@ from playbooks.errors import (
     Unavailable,
     Unreachable,
 )
+
+# botocore 1.43 shows requests, answers of KMS and signatures at DEBUG; these names keep their own level when their
+# parent's is changed.
+for _name in ("botocore", *(f"botocore.{part}" for part in ("auth", "endpoint", "hooks", "httpsession", "parsers"))):
+    logging.getLogger(_name).setLevel(logging.WARNING)
 
 REFUSALS: Mapping[str, str] = {
     "DisabledException": "The key is disabled.",
