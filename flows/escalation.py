@@ -152,7 +152,8 @@ class Escalations:
         return [name for name in self._pagers if self._resting.get((incident_id, name), (0, 0.0))[1] <= now]
 
     def _note(self, incident_id: str, call: Call, channel: str, error: str) -> None:
-        body = body_of(EventKind.ESCALATED, level=call.level, person=call.name, channel=channel, error=error)
+        fields = {"level": call.level, "person": call.name, "channel": channel, "error": error, "again": call.again}
+        body = body_of(EventKind.ESCALATED, **fields)
         self._wiring.records.append_next(incident_id, kind=EventKind.ESCALATED, body=body)
 
     def _open_pagers(self) -> None:
@@ -189,4 +190,5 @@ def _message(incident: Incident, call: Call) -> Message:
 def _why(incident: Incident, call: Call) -> str:
     if call.level >= GLASS_LEVEL:
         return f"{incident.people.glass[-1].by} broke the glass. You keep it: look whether that was justified."
-    return "Nobody has taken this case. Acknowledge it, so that nobody else is called."
+    again = f"All were called {call.again} time{'s' if call.again > 1 else ''} in vain. " if call.again else ""
+    return f"Nobody has taken this case. {again}Acknowledge it, so that nobody else is called."

@@ -11,12 +11,12 @@ from playbooks.blast_radius import blast_radius
 from playbooks.dealings import Page
 from playbooks.estate import Estate
 from playbooks.incident import Incident
-from playbooks.roster import Escalation, Person, Role, Roster
+from playbooks.roster import MOST_REPEATS, ROUND_LEVELS, Escalation, Person, Role, Roster
 
 SEVERITIES = ("low", "medium", "high", "critical")
 ON_CALL = "on-call"
 """Whoever the pager's own schedule names, as the record calls them."""
-GLASS_LEVEL = 1000
+GLASS_LEVEL = (MOST_REPEATS + 1) * ROUND_LEVELS
 """Custodians are called at levels from here on, apart from those of the escalation."""
 _PER_GLASS = 50
 _FIRST_RETRY = timedelta(seconds=15)
@@ -35,6 +35,16 @@ class Call:
     def name(self) -> str:
         """As the record calls them."""
         return self.person.name if self.person else ON_CALL
+
+    @property
+    def again(self) -> int:
+        """How often everybody had been called in vain before; 0 for custodians, who are called once."""
+        return again_of(self.level)
+
+
+def again_of(level: int) -> int:
+    """The times that the escalation had begun before this level's round."""
+    return level // ROUND_LEVELS if level < GLASS_LEVEL else 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,8 +66,9 @@ def due(incident: Incident, *, roster: Roster | None, policy: CallPolicy, now: d
     """The calls to make now.
 
     Level 0 is whoever is on call, at once; then the roster's escalation one after another, ``after_minutes`` after the
-    level before was first tried, until somebody has acknowledged or the case is closed.  A level that nobody took is
-    tried again, with growing pauses.  Custodians are called when the glass is broken, acknowledged or not.
+    level before was first tried, until somebody has acknowledged or the case is closed.  When the last has not, it begins
+    again with whoever is on call, as often as the roster repeats it.  A level that no channel took is tried again, with
+    growing pauses.  Custodians are called when the glass is broken, acknowledged or not.
     """
     if incident.closed is not None or not policy.rings(incident):
         return []
@@ -135,11 +146,15 @@ def _owners(incident: Incident, estate: Estate) -> set[str]:
 
 
 def _ladder(roster: Roster | None, escalation: Escalation, now: datetime) -> Iterator[Call]:
-    """Levels in order; a level keeps its number when somebody before it has left."""
-    yield Call(0, None)
-    for level, name in enumerate(escalation.people, start=1):
-        for person in roster.reachable([name], now) if roster else ():
-            yield Call(level, person)
+    """Levels in order; a level keeps its number when somebody before it has left.
+
+    Where nobody is listed there is nothing to repeat: whoever is on call is called again by the pager's own policy.
+    """
+    for again in range(escalation.repeat + 1 if escalation.people else 1):
+        yield Call(again * ROUND_LEVELS, None)
+        for level, name in enumerate(escalation.people, start=again * ROUND_LEVELS + 1):
+            for person in roster.reachable([name], now) if roster else ():
+                yield Call(level, person)
 
 
 def _custodians(incident: Incident, roster: Roster | None, now: datetime) -> Iterator[Call]:

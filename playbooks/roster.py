@@ -141,11 +141,20 @@ class Rules(_Part):
         return value
 
 
-class Escalation(_Part):
-    """Who is paged when nobody acknowledges: one after another, ``after_minutes`` apart."""
+ROUND_LEVELS = 100
+"""Levels of one round of the escalation: the second begins with level 100."""
+MOST_REPEATS = 9
 
-    people: tuple[str, ...] = ()
+
+class Escalation(_Part):
+    """Who is paged when nobody acknowledges: one after another, ``after_minutes`` apart.
+
+    When the last one has not acknowledged either, it begins again, ``repeat`` times (PagerDuty allows nine as well).
+    """
+
+    people: tuple[str, ...] = Field(default=(), max_length=ROUND_LEVELS - 1)
     after_minutes: float = Field(default=5, gt=0)
+    repeat: int = Field(default=2, ge=0, le=MOST_REPEATS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,6 +28,7 @@ from integrations.vendors.pagerduty_alert import alert_key, alert_of, summary_of
 from integrations.vendors.pagerduty_hooks import WebhookEvent, open_webhook
 from integrations.vendors.pagerduty_incidents import PagerDutyIncidents
 from playbooks.errors import BackendError, InvalidInput, Unavailable, Unreachable
+from playbooks.escalation import again_of
 from playbooks.ports import Clock
 from playbooks.roster import Person
 from playbooks.surfaces import CaseView, PagerWord
@@ -131,7 +132,7 @@ class PagerDuty:
         user = person.pagerduty[0] if person is not None and person.pagerduty else ""
         self._trigger(view, alert_key(view.incident.id))
         if user and self._clients.has_rest:
-            return {mark: f"user:{user}", **self._call(view, user, otherwise=key)}
+            return {mark: f"user:{user}", **self._call(view, user, otherwise=key, again=again_of(level) > 0)}
         if person is not None:
             _log.warning("%s cannot call %s by name, so whoever is on call is rung", self._name, person.name)
         if not first:
@@ -193,16 +194,19 @@ class PagerDuty:
             with translated(f"the alert {key}"):
                 self._clients.events().send_event(action, dedup_key=key)
 
-    def _call(self, view: CaseView, user: str, *, otherwise: str) -> dict[str, str]:
+    def _call(self, view: CaseView, user: str, *, otherwise: str, again: bool) -> dict[str, str]:
         """Call the person, unless PagerDuty says that they were called already; returns ids to remember.
 
-        When that fails, the alert ``otherwise`` rings whoever is on call before the error is raised.
+        When that fails, the alert ``otherwise`` rings whoever is on call before the error is raised; so it does
+        ``again`` for a person who was called in vain, because PagerDuty calls nobody twice into one incident.
         """
         try:
             incident = self._incident(view)
             called = [each.get("user") for each in incident.get("incidents_responders") or ()]
             if not any(isinstance(each, dict) and each.get("id") == user for each in called):
                 self._rest.request(incident["id"], user=user, message=summary_of(view))
+            elif again:
+                self._trigger(view, otherwise)
         except BackendError:
             self._trigger(view, otherwise)
             raise

@@ -101,7 +101,9 @@ class _Teller:
                 return f"{body.by} took the case"
             case bodies.Escalated():
                 failed = f", in vain ({body.error})" if body.error else ""
-                return f"{body.person or 'whoever is on call'} was called (level {body.level}, {body.channel}){failed}"
+                again = " again" if body.again else ""
+                whom = body.person or "whoever is on call"
+                return f"{whom} was called{again} (level {body.level}, {body.channel}){failed}"
             case bodies.AttemptRefused():
                 return f"refused: {body.by} tried to {body.what} ({body.reason})"
             case bodies.Note():

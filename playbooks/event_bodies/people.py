@@ -124,12 +124,16 @@ class Acknowledged(Body):
 
 
 class Escalated(Body):
-    """Nobody had acknowledged, so the next person was paged; ``error`` when the channel did not take it."""
+    """Nobody had acknowledged, so the next person was paged; ``error`` when the channel did not take it.
+
+    ``again`` is how often everybody had been called in vain before.
+    """
 
     level: int = Field(ge=0)
     person: str
     channel: str
     error: str = ""
+    again: int = Field(default=0, ge=0)
 
 
 class AttemptRefused(Body):

@@ -60,6 +60,20 @@ def test_people_are_called_one_after_another_until_somebody_takes_the_case(tmp_p
         assert pages(wiring) == [(0, "on-call", "pd", ""), (1, "ann", "pd", "")]
 
 
+def test_when_all_were_called_in_vain_it_begins_again_and_the_record_says_so(tmp_path: Path) -> None:
+    """With a level of its own, so that the pager rings again."""
+    with opened(tmp_path) as wiring:
+        bell = wiring.rings["pd"] = Bell()
+        for level, person in ((0, "on-call"), (1, "ann"), (2, "ben")):
+            note(wiring, EventKind.ESCALATED, level=level, person=person, channel="pd")
+        with escalations(wiring):
+            wiring.time.ahead += timedelta(minutes=6)
+            eventually(lambda: bell.rung == [(100, "on-call")])
+            eventually(lambda: len(pages(wiring)) == 4)
+        last = [each for each in wiring.records.events(ID) if each.kind is EventKind.ESCALATED][-1]
+        assert (last.body["level"], last.body["again"]) == (100, 1)
+
+
 def test_a_restart_calls_nobody_again_and_goes_on_where_it_was(tmp_path: Path) -> None:
     """The record says who was called, and what the pager was told."""
     with opened(tmp_path) as wiring:

@@ -51,6 +51,43 @@ def test_the_next_is_called_after_the_pause_and_one_who_left_is_passed_over() ->
     assert names(case, 4) == []
     assert names(case, 6) == ["3 ben"]
     called(case, 3, person="ben")
+    assert names(case, 4) == []
+
+
+def test_when_the_last_has_not_acknowledged_it_begins_again_and_ends_after_the_repeats() -> None:
+    """With levels of their own, so that each round rings; nobody is called for ever."""
+    case, rung = Case(), []
+    for minute in range(0, 600, 6):
+        for call in due(case.incident, roster=ROSTER, policy=CallPolicy(), now=after(minute)):
+            rung.append((call.level, call.name, call.again))
+            body = {"level": call.level, "person": call.name, "channel": "pagerduty", "again": call.again}
+            case.note(EventKind.ESCALATED, **body)
+    assert rung == [
+        (again * 100 + level, name, again)
+        for again in range(3)
+        for level, name in ((0, "on-call"), (1, "ann"), (3, "ben"))
+    ]
+    assert next_call(case.incident, roster=ROSTER, policy=CallPolicy(), now=after(600)) is None
+
+
+@pytest.mark.parametrize(("people", "repeat"), [(["ann"], 0), ([], 5)])
+def test_without_repeats_or_people_nobody_is_called_again(people: list[str], repeat: int) -> None:
+    """Whoever is on call is called again by the pager's own policy."""
+    order = {"people": people, "after_minutes": 5, "repeat": repeat}
+    roster = Roster.model_validate({"people": [{"name": "ann"}], "escalation": order})
+    case = Case()
+    for level in range(len(people) + 1):
+        called(case, level)
+    assert names(case, 600, roster) == []
+
+
+def test_somebody_who_takes_the_case_in_a_later_round_ends_it() -> None:
+    """As in the first."""
+    case = Case()
+    for level in (0, 1, 3):
+        called(case, level)
+    assert names(case, 6) == ["100 on-call"]
+    case.note(EventKind.ACKNOWLEDGED, by="ann", via="cli")
     assert names(case, 600) == []
 
 

@@ -130,6 +130,18 @@ def test_a_person_is_called_into_the_same_incident(fake: FakePagerDuty, options:
     assert incident.requests[0]["requester_id"] == "PASHA01"
 
 
+def test_a_person_who_was_called_in_vain_is_called_again_through_whoever_is_on_call(
+    fake: FakePagerDuty, options: Options
+) -> None:
+    """PagerDuty asks nobody twice into one incident, and a second round that rings nobody would be none."""
+    pager = opened(options)
+    links = dict(pager.page(case(), level=0, person=None))
+    links |= pager.page(case(links=links), level=1, person=CARLA)
+    assert pager.page(case(links=links), level=101, person=CARLA)["level-101"] == "user:PCARL03"
+    pager.page(case(links=links), level=101, person=CARLA)
+    assert [user for _, user in fake.account.rings] == ["PASHA01", "PCARL03", "PASHA01"]
+
+
 @pytest.mark.parametrize("person", [NOBODY_THERE, CARLA])
 def test_who_cannot_be_called_by_name_costs_no_ring(
     fake: FakePagerDuty, options: Options, caplog: pytest.LogCaptureFixture, person: Any
