@@ -66,9 +66,9 @@ def due(incident: Incident, *, roster: Roster | None, policy: CallPolicy, now: d
     """The calls to make now.
 
     Level 0 is whoever is on call, at once; then the roster's escalation one after another, ``after_minutes`` after the
-    level before was first tried, until somebody has acknowledged or the case is closed.  When the last has not, it begins
-    again with whoever is on call, as often as the roster repeats it.  A level that no channel took is tried again, with
-    growing pauses.  Custodians are called when the glass is broken, acknowledged or not.
+    level before was first tried, until somebody has acknowledged or the case is closed.  When the last has not, it
+    begins again with whoever is on call, as often as the roster repeats it.  A level that no channel took is tried
+    again, with growing pauses.  Custodians are called when the glass is broken, acknowledged or not.
     """
     if incident.closed is not None or not policy.rings(incident):
         return []

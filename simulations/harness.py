@@ -13,7 +13,7 @@ import signal
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -93,14 +93,15 @@ def _run(drill: Drill, site: Site, state: LabState) -> DrillResult:
             phases.start_world(site, environment)
             phases.warm_up(site, environment)
         _say(drill, "warm", "the service works, the response watches")
-        with state.moving(DrillState.DETONATED, "detonate"):
-            players.start()
-            leaked_at = phases.detonate(site, environment)
-        _say(drill, "leak", site.scenario.leak.what)
-        with state.moving(DrillState.SCORED, "follow and score"):
-            course = _follow(drill, site, environment, leaked_at)
-            players.stop()
-            result = _score(drill, site, environment, course)
+        with ExitStack() as world:
+            with state.moving(DrillState.DETONATED, "detonate"):
+                players.start()
+                leaked_at = world.enter_context(phases.detonated(site, environment))
+            _say(drill, "leak", site.scenario.leak.what)
+            with state.moving(DrillState.SCORED, "follow and score"):
+                course = _follow(drill, site, environment, leaked_at)
+                players.stop()
+                result = _score(drill, site, environment, course)
     finally:
         players.stop()
     _write_result(drill, result)

@@ -73,16 +73,25 @@ def warm_up(site: Site, environment: Environment) -> None:
     raise LabError("the service did not work before the leak.", hint=f"See {site.directory / f'{WORKLOAD}.log'}.")
 
 
-def detonate(site: Site, environment: Environment) -> datetime:
-    """Hand the leaked thing to the adversary and let the world show what it would show; returns the moment."""
+@contextmanager
+def detonated(site: Site, environment: Environment) -> Iterator[datetime]:
+    """Hand the leaked thing to the adversary and let the world show what it would show; yields the moment.
+
+    At the end nobody writes into the lab any more, so that it can be removed.
+    """
     write_secret(f"file:{environment.loot_file}", environment.loot.model_dump(mode="json"))
     leaked_at = site.clock()
     delay = site.scenario.detection.finding_after_seconds
-    if environment.finding_file is not None and delay is not None:
-        timer = threading.Timer(delay, _publish, args=(environment.finding_file, environment.finding))
-        timer.daemon = True
-        timer.start()
-    return leaked_at
+    if environment.finding_file is None or delay is None:
+        yield leaked_at
+        return
+    scanner = threading.Timer(delay, _publish, args=(environment.finding_file, environment.finding))
+    scanner.start()
+    try:
+        yield leaked_at
+    finally:
+        scanner.cancel()
+        scanner.join()
 
 
 def wait_until_closed(site: Site, environment: Environment, report: Report) -> bool:

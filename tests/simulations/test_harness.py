@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -148,11 +149,26 @@ def test_the_world_shows_its_finding_only_after_the_leak(tmp_path: Path) -> None
     scenario = shortened(load("hsm-pin-leak"), finding_after_seconds=0.05)
     site = Site(tmp_path, scenario, 1, Processes(tmp_path), lambda: START)
     environment = leaky(tmp_path)
-    assert phases.detonate(site, environment) == START
-    assert environment.loot_file.stat().st_mode & 0o077 == 0
-    for timer in [thread for thread in threading.enumerate() if isinstance(thread, threading.Timer)]:
-        timer.join(timeout=10)
+    with phases.detonated(site, environment) as leaked_at:
+        assert leaked_at == START
+        assert environment.loot_file.stat().st_mode & 0o077 == 0
+        for timer in timers():
+            timer.join(timeout=10)
     assert (tmp_path / "finding.json").read_text() == environment.finding
+
+
+def test_nothing_is_written_into_a_lab_that_is_being_taken_down(tmp_path: Path) -> None:
+    """A drill that is interrupted before the finding is out leaves no thread that would write it."""
+    scenario = shortened(load("hsm-pin-leak"), finding_after_seconds=60)
+    site = Site(tmp_path, scenario, 1, Processes(tmp_path), lambda: START)
+    with suppress(KeyboardInterrupt), phases.detonated(site, leaky(tmp_path)):
+        raise KeyboardInterrupt
+    assert not timers()
+    assert not (tmp_path / "finding.json").exists()
+
+
+def timers() -> list[threading.Timer]:
+    return [thread for thread in threading.enumerate() if isinstance(thread, threading.Timer)]
 
 
 def shortened(scenario: Scenario, *, finding_after_seconds: float) -> Scenario:
