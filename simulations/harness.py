@@ -13,7 +13,7 @@ import signal
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,6 +28,7 @@ from simulations.labstate import DrillState, LabState, sweep_labs
 from simulations.phases import Progress
 from simulations.players import Players
 from simulations.results import DataScore, DrillResult
+from simulations.scanner import Scanner
 from simulations.scenario import Scenario
 from simulations.scoring import Course, score
 from simulations.verification import verify
@@ -87,23 +88,27 @@ def _run(drill: Drill, site: Site, state: LabState) -> DrillResult:
         site.scenario.players,
         on_approval=lambda name, _digest: _say(drill, "players", f"{name} approves the plan"),
     )
+    delay = site.scenario.detection.finding_after_seconds
+    scanner = Scanner(environment.finding_file, environment.finding, after_seconds=delay)
     try:
         with state.moving(DrillState.WARM, "warm up"):
             phases.start_response(site, environment)
             phases.start_world(site, environment)
             phases.warm_up(site, environment)
         _say(drill, "warm", "the service works, the response watches")
-        with ExitStack() as world:
-            with state.moving(DrillState.DETONATED, "detonate"):
-                players.start()
-                leaked_at = world.enter_context(phases.detonated(site, environment))
-            _say(drill, "leak", site.scenario.leak.what)
-            with state.moving(DrillState.SCORED, "follow and score"):
-                course = _follow(drill, site, environment, leaked_at)
-                players.stop()
-                result = _score(drill, site, environment, course)
+        with state.moving(DrillState.DETONATED, "detonate"):
+            players.start()
+            leaked_at = phases.detonate(site, environment)
+            scanner.start()
+        _say(drill, "leak", site.scenario.leak.what)
+        with state.moving(DrillState.SCORED, "follow and score"):
+            course = _follow(drill, site, environment, leaked_at)
+            players.stop()
+            scanner.stop()
+            result = _score(drill, site, environment, course)
     finally:
         players.stop()
+        scanner.stop()
     _write_result(drill, result)
     return result
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,7 +17,6 @@ from flows.settings import load_settings
 from integrations.records.export import export
 from integrations.records.sql import SqlRecords
 from integrations.secrets import write_secret
-from playbooks.errors import KeyquellError
 from playbooks.record import Event, EventKind
 from simulations.environments import Environment, Site
 from simulations.journals import WorkloadRequest, read_journal
@@ -73,25 +71,10 @@ def warm_up(site: Site, environment: Environment) -> None:
     raise LabError("the service did not work before the leak.", hint=f"See {site.directory / f'{WORKLOAD}.log'}.")
 
 
-@contextmanager
-def detonated(site: Site, environment: Environment) -> Iterator[datetime]:
-    """Hand the leaked thing to the adversary and let the world show what it would show; yields the moment.
-
-    At the end nobody writes into the lab any more, so that it can be removed.
-    """
+def detonate(site: Site, environment: Environment) -> datetime:
+    """Hand the leaked thing to the adversary; returns the moment."""
     write_secret(f"file:{environment.loot_file}", environment.loot.model_dump(mode="json"))
-    leaked_at = site.clock()
-    delay = site.scenario.detection.finding_after_seconds
-    if environment.finding_file is None or delay is None:
-        yield leaked_at
-        return
-    scanner = threading.Timer(delay, _publish, args=(environment.finding_file, environment.finding))
-    scanner.start()
-    try:
-        yield leaked_at
-    finally:
-        scanner.cancel()
-        scanner.join()
+    return site.clock()
 
 
 def wait_until_closed(site: Site, environment: Environment, report: Report) -> bool:
@@ -182,12 +165,3 @@ def _response_ready(site: Site) -> bool:
 
 def _closed_after_all(record: SqlRecords) -> bool:
     return any(event.kind is EventKind.CLOSED for event in newest_incident(record))
-
-
-def _publish(path: Path, finding: str) -> None:
-    try:
-        beside = path.with_name(f".{path.name}")
-        beside.write_text(finding, encoding="utf-8")
-        beside.replace(path)
-    except OSError as error:
-        raise KeyquellError(f"the finding could not be written ({error.strerror}).") from error

@@ -4,7 +4,8 @@ import json
 import subprocess
 import sys
 import threading
-from contextlib import suppress
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -18,7 +19,8 @@ from simulations.harness import Drill, run_drill
 from simulations.journals import AdversaryConfig, Journal, Loot, WorkloadRequest, read_config, read_journal
 from simulations.lab.processes import LabError, Processes
 from simulations.labstate import DrillState, LabState, read_note, sweep_labs
-from simulations.scenario import Scenario, load
+from simulations.scanner import Scanner
+from simulations.scenario import load
 from simulations.seed import object_ids, plaintext, version_of
 from simulations.verification import histories, holds
 
@@ -144,36 +146,48 @@ def leaky(directory: Path) -> Environment:
     )
 
 
-def test_the_world_shows_its_finding_only_after_the_leak(tmp_path: Path) -> None:
-    """Detonation hands the loot over; the scanner's file appears later, whole."""
-    scenario = shortened(load("hsm-pin-leak"), finding_after_seconds=0.05)
-    site = Site(tmp_path, scenario, 1, Processes(tmp_path), lambda: START)
+def test_the_loot_is_handed_over_for_its_taker_alone(tmp_path: Path) -> None:
+    """Detonation writes the loot, readable by the owner only, and says when."""
+    site = Site(tmp_path, load("hsm-pin-leak"), 1, Processes(tmp_path), lambda: START)
     environment = leaky(tmp_path)
-    with phases.detonated(site, environment) as leaked_at:
-        assert leaked_at == START
-        assert environment.loot_file.stat().st_mode & 0o077 == 0
-        for timer in timers():
-            timer.join(timeout=10)
-    assert (tmp_path / "finding.json").read_text() == environment.finding
+    assert phases.detonate(site, environment) == START
+    assert environment.loot_file.stat().st_mode & 0o077 == 0
+
+
+def test_the_world_shows_its_finding_only_after_the_leak(tmp_path: Path) -> None:
+    """The scanner's file appears later, whole."""
+    report = tmp_path / "finding.json"
+    scanner = Scanner(report, "found\n", after_seconds=0.05)
+    assert not report.exists()
+    scanner.start()
+    until(report.exists)
+    scanner.stop()
+    assert report.read_text() == "found\n"
+    assert list(tmp_path.iterdir()) == [report]
 
 
 def test_nothing_is_written_into_a_lab_that_is_being_taken_down(tmp_path: Path) -> None:
     """A drill that is interrupted before the finding is out leaves no thread that would write it."""
-    scenario = shortened(load("hsm-pin-leak"), finding_after_seconds=60)
-    site = Site(tmp_path, scenario, 1, Processes(tmp_path), lambda: START)
-    with suppress(KeyboardInterrupt), phases.detonated(site, leaky(tmp_path)):
-        raise KeyboardInterrupt
-    assert not timers()
-    assert not (tmp_path / "finding.json").exists()
+    scanner = Scanner(tmp_path / "finding.json", "found\n", after_seconds=60)
+    scanner.start()
+    scanner.stop()
+    assert not [thread for thread in threading.enumerate() if thread.name == "scanner"]
+    assert not list(tmp_path.iterdir())
 
 
-def timers() -> list[threading.Timer]:
-    return [thread for thread in threading.enumerate() if isinstance(thread, threading.Timer)]
+def test_a_finding_that_cannot_be_written_ends_the_drill(tmp_path: Path) -> None:
+    """A report that never came would otherwise look like a slow response."""
+    scanner = Scanner(tmp_path / "gone" / "finding.json", "found\n", after_seconds=0)
+    scanner.start()
+    with pytest.raises(LabError, match="could not be written"):
+        scanner.stop()
 
 
-def shortened(scenario: Scenario, *, finding_after_seconds: float) -> Scenario:
-    detection = scenario.detection.model_copy(update={"finding_after_seconds": finding_after_seconds})
-    return scenario.model_copy(update={"detection": detection})
+def until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def test_an_environment_does_not_show_its_secrets(tmp_path: Path) -> None:
