@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from flows.offering import Outcome, offer
 from playbooks.errors import Conflict, InvalidInput, KeyquellError, RecordError
 from playbooks.event_bodies import body_of
-from playbooks.incident import Incident, OutboxMessage
+from playbooks.incident import Incident
+from playbooks.outgoing import OutboxMessage
 from playbooks.ports import Delivers, DeliversApart, KeepsRecords, Message
 from playbooks.record import Event, EventKind
 

@@ -26,7 +26,6 @@ from playbooks.event_bodies import (
     MessageDelivered,
     MessageFailed,
     MessageQueued,
-    NeedToKnow,
     NotContained,
     PlanMade,
     ShardFinished,
@@ -39,6 +38,8 @@ from playbooks.event_bodies import (
 )
 from playbooks.exposures import Exposure, Signal
 from playbooks.keys import KeyFacts
+from playbooks.outgoing import OutboxMessage, post
+from playbooks.oversight import Oversight
 from playbooks.plans import Plan, Step
 from playbooks.receipts import Census
 from playbooks.record import Event, EventKind
@@ -79,20 +80,6 @@ class Closing:
     at: datetime
 
 
-@dataclass(slots=True)
-class OutboxMessage:
-    """One message of the outbox: the channels that took it, and how often each channel refused it."""
-
-    id: str
-    audience: str
-    subject: str
-    body: str
-    delivered: tuple[str, ...] = ()
-    failures: dict[str, int] = field(default_factory=dict)
-    need_to_know: NeedToKnow = "responders"
-    reviewed_by: str = ""
-
-
 @dataclass(slots=True, kw_only=True)
 class Incident:
     """One case.  Treat it as a value: it is read again after every change of the record.
@@ -100,7 +87,7 @@ class Incident:
     ``approvals`` and ``denials`` are those of the current plan's digest.  ``contained_at``, ``renewed_at``,
     ``data_safe_at`` and ``restored_at`` fall back to None when a further exposure turns up; ``contained_at`` also when
     containment is found not to hold (``not_contained`` then says why).  ``shards_done`` is by step, then shard.
-    ``people`` is what else people did; ``redeemed`` are the single-use
+    ``people`` is what else people did, ``oversight`` what managers and auditors added; ``redeemed`` are the single-use
     requests that gave an approval.  ``head`` is the hash that the next append must expect.
     """
 
@@ -131,6 +118,7 @@ class Incident:
     closed: Closing | None = None
     messages: dict[str, OutboxMessage] = field(default_factory=dict)
     people: Dealings = field(default_factory=Dealings)
+    oversight: Oversight = field(default_factory=Oversight)
     origin: str = ""
     redeemed: frozenset[str] = frozenset()
     events: int = 0
@@ -161,6 +149,7 @@ class Incident:
             censuses=dict(self.censuses),
             messages={name: replace(each, failures=dict(each.failures)) for name, each in self.messages.items()},
             people=self.people.copied(),
+            oversight=self.oversight.copied(),
         )
         for event in events:
             _follow(later, event)
@@ -256,6 +245,7 @@ def _follow(incident: Incident, event: Event) -> None:
 
 def _apply(incident: Incident, event: Event, body: Body) -> None:
     incident.people.take(body, event.at)
+    incident.oversight.take(body, seq=event.seq, at=event.at)
     if incident.closed and event.kind in _BARRED_AFTER_CLOSING:
         raise RecordError(f"{event.kind} comes after the incident was closed.")
     match body:
@@ -282,7 +272,7 @@ def _apply(incident: Incident, event: Event, body: Body) -> None:
         case CensusTaken():
             incident.censuses[body.census.dataset] = body.census
         case MessageQueued() | MessageDelivered() | MessageFailed():
-            _post(incident, body)
+            post(incident.messages, body)
         case Closed():
             incident.closed = Closing(body.outcome, body.by, event.at)
         case _:
@@ -359,28 +349,6 @@ def _advance_step(incident: Incident, body: StepStarted | StepFinished | StepFai
         case StepUndone():
             advance = partial(status.undone, body.step, at)
     incident.steps[body.step] = advance()
-
-
-def _post(incident: Incident, body: MessageQueued | MessageDelivered | MessageFailed) -> None:
-    if isinstance(body, MessageQueued):
-        if body.id in incident.messages:
-            raise RecordError(f"message {body.id} is queued a second time.")
-        incident.messages[body.id] = OutboxMessage(
-            body.id,
-            body.audience,
-            body.subject,
-            body.body,
-            need_to_know=body.need_to_know,
-            reviewed_by=body.reviewed_by,
-        )
-        return
-    message = incident.messages.get(body.id)
-    if message is None:
-        raise RecordError(f"message {body.id} is delivered although it was never queued.")
-    if isinstance(body, MessageFailed):
-        message.failures[body.channel] = message.failures.get(body.channel, 0) + 1
-    elif body.channel not in message.delivered:
-        message.delivered += (body.channel,)
 
 
 def _reach(incident: Incident, event: Event, body: Body) -> None:

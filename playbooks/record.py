@@ -53,6 +53,14 @@ class EventKind(StrEnum):
     MESSAGE_FAILED = "message-failed"  # id, channel, error
     NOTE = "note"  # text, by
     CLOSED = "closed"  # by, outcome: recovered | false-alarm | not-contained
+    CLOCK_STARTED = "clock-started"  # trigger, at, by, [reason]
+    DEADLINE_SETTLED = "deadline-settled"  # rule, outcome: filed | not-due, at, by, [reason, reference]
+    DEADLINE_REMINDED = "deadline-reminded"  # rule, percent: 50 | 80 | 100, due_at
+    REVIEW_WRITTEN = "review-written"  # by, head, parts
+    ACTION_ADDED = "action-added"  # action, text, owner, due, by
+    ACTION_SETTLED = "action-settled"  # action, outcome: done | dropped, by, [reason]
+    CHECKPOINT_SIGNED = "checkpoint-signed"  # seq, head, key, algorithm, public_key, statement, signature
+    CHECKPOINT_ANCHORED = "checkpoint-anchored"  # seq, head, place, reference, [proof]
     # of the installation alone (the chain called INSTALLATION)
     PASSKEY_INVITED = "passkey-invited"  # request, person, by, expires_at
     PASSKEY_ENROLLED = "passkey-enrolled"  # request, person, credential_id, public_key, sign_count, label

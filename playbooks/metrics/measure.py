@@ -1,0 +1,41 @@
+"""One figure of one incident: its bounds, whether it is over, and the events that prove it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class MeasureName(StrEnum):
+    """The spans that are measured; each runs from one recorded moment to another."""
+
+    DWELL = "dwell"  # occurrence → detected
+    DETECT = "detect"  # occurrence → detected, when the occurrence is known
+    ACKNOWLEDGE = "acknowledge"  # detected → acknowledged
+    CONTAIN = "contain"  # detected → proven denial
+    REVOKE_ACCEPTED = "revoke-accepted"  # declared → the call was accepted
+    REVOKE_PROVEN = "revoke-proven"  # declared → independently proven unusable
+    EXPOSURE_WINDOW = "exposure-window"  # occurrence → proven unusable
+    RESIDUAL_EXPOSURE = "residual-exposure"  # occurrence → the last object has left the old key
+    RESTORE = "restore"  # detected → every consumer works
+
+
+class Measure(BaseModel):
+    """``lower_seconds`` and ``upper_seconds`` bound the span; they are equal when both moments are exact.
+
+    ``reached``: it is over.  ``running``: it is not, and the bounds say how long it has lasted so far (right-censored).
+    ``undefined``: one of its moments is not in the record, and ``why`` says which.  ``from_seq`` and ``to_seq`` are the
+    numbers of the events that prove its ends.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: MeasureName
+    state: Literal["reached", "running", "undefined"]
+    lower_seconds: float | None = Field(default=None, ge=0)
+    upper_seconds: float | None = Field(default=None, ge=0, description="None: no upper bound is known.")
+    from_seq: int | None = None
+    to_seq: int | None = None
+    why: str = ""
