@@ -15,7 +15,7 @@ import os
 import secrets
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from integrations.secrets import read_secret, write_secret
@@ -23,6 +23,7 @@ from integrations.vendors.pkcs11_client import Connection, Pkcs11Options, Worker
 from playbooks.errors import BackendError, Unavailable, Unreachable
 
 _EVICT_SECONDS = 10.0
+_LOST_AT_MOST = 5
 
 
 class UserPin:
@@ -75,10 +76,11 @@ class UserPin:
         self._require_file(subject)
         connection.call("labels", subject=subject)
         with self._lock():
-            if self.cut:
-                return False
-            self._set(connection, self._read("pending") or self._fresh(), subject)
-        return True
+            before = self.cut
+            if not before:
+                self._set(connection, self._read("pending") or self._fresh(), subject)
+            self._change_again_if_lost(connection)
+        return not before
 
     def bring_back(self, connection: Connection, *, subject: str) -> bool:
         """Make the previous PIN valid again: the exact reverse of ``change``, for a false alarm.
@@ -127,6 +129,20 @@ class UserPin:
                 return
             raise
         self._put_in_place(new)
+
+    def _change_again_if_lost(self, connection: Connection) -> None:
+        """Change it again when the token has gone back to the previous PIN.
+
+        A software token is a file that every process writes whole: a login somewhere else, at the same moment, can
+        write the old PIN over the new one (seen with SoftHSM 2.6).
+        """
+        present, previous = read_secret(self._reference), self._read("previous")
+        for _ in range(_LOST_AT_MOST):
+            if not previous or _takes(connection, present) or not _takes(connection, previous):
+                return
+            connection.drop()
+            with suppress(WorkerError):  # lost once more, or changed meanwhile: looked at again
+                connection.fresh(previous, "change_pin", old=previous, new=present)
 
     def _put_in_place(self, new: str) -> None:
         present = read_secret(self._reference)
@@ -197,3 +213,12 @@ def evict(connection: Connection, *, subject: str) -> str:
             hint="Restart the HSM's clients by hand.",
         )
     return f"exit {done.returncode}"
+
+
+def _takes(connection: Connection, pin: str) -> bool:
+    """Does the token let a new process in with this PIN?"""
+    try:
+        connection.fresh(pin)
+    except WorkerError:
+        return False
+    return True

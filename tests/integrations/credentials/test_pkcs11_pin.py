@@ -58,6 +58,20 @@ def test_a_cut_pin_is_refused_and_cutting_again_changes_nothing(pin: Pkcs11Pin, 
         assert (hsm.directory / name).stat().st_mode & 0o777 == 0o600
 
 
+def test_a_change_that_another_process_wrote_over_is_made_again(pin: Pkcs11Pin, hsm: SoftHsm) -> None:
+    """The token's file is written whole by whoever logs in; the old PIN must not come back that way."""
+    leaked = read_secret(hsm.pin)
+    before = {path: path.read_bytes() for path in (hsm.directory / "tokens").rglob("token.object")}
+    assert before
+    pin.cut(PIN)
+    for path, content in before.items():
+        path.write_bytes(content)
+    assert logs_in(hsm, leaked)
+    pin.cut(PIN)
+    assert not logs_in(hsm, leaked)
+    assert logs_in(hsm, read_secret(hsm.pin))
+
+
 def test_the_new_pin_is_delivered_once(pin: Pkcs11Pin, hsm: SoftHsm, tmp_path: Path) -> None:
     """The consumer's file holds a PIN that works; delivering again changes nothing; no receipt holds it."""
     delivered = f"file:{tmp_path / 'consumer.pin'}"
