@@ -22,7 +22,7 @@ from playbooks.errors import NotApproved
 from playbooks.event_bodies import body_of
 from playbooks.record import INSTALLATION, EventKind
 
-PAGES = ("/", "/incidents", f"/incidents/{CASE}")
+PAGES = ("/", "/incidents", f"/incidents/{CASE}", "/keys")
 
 
 @pytest.fixture(scope="module")
@@ -274,3 +274,12 @@ def test_axe_finds_nothing_serious(served: WebOffice, browser: Browser, path: st
     wide = browser.driver.execute_script("return document.documentElement.scrollWidth - window.innerWidth")
     assert wide <= 0
     assert [each for each in browser.driver.get_log("browser") if each["level"] == "SEVERE"] == []
+
+
+def test_key_health_says_what_is_wrong_in_one_sentence(office: WebOffice) -> None:
+    """And lists only the keys of one kind when asked; what nobody calls a weakness lists them all."""
+    page = signed_in(office).get("/keys")
+    assert "attention" in page.text
+    only = signed_in(office).get("/keys", params={"only": "never drilled", "page": 99})
+    assert "Keys that are never drilled" in only.text
+    assert "Every key" in signed_in(office).get("/keys", params={"only": "<b>", "page": 0}).text

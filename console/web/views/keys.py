@@ -1,0 +1,51 @@
+"""Key health: which keys are ownerless, weak, exportable, unused, never drilled."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse
+
+from console.web.site import Section, Site
+from flows.key_health import key_health
+from playbooks.errors import InvalidInput
+from playbooks.key_health import WORDS, Weakness, counted
+
+SECTION = Section("/keys", "Key health", "Which keys would hurt if they leaked now?")
+_PER_PAGE = 100
+
+
+def router(site: Site) -> APIRouter:
+    """``GET /keys``, with ``?only=`` a weakness and ``?page=``."""
+    routes = APIRouter(default_response_class=HTMLResponse, include_in_schema=False)
+
+    @routes.get("/keys")
+    async def keys(request: Request, only: str = "", page: int = 1) -> HTMLResponse:
+        site.visitors.of(request)
+        content = await site.people.run(_content, site, only, max(1, page))
+        return site.show(request, "keys.html", section=SECTION, **content)
+
+    return routes
+
+
+def _content(site: Site, only: str, page: int) -> dict[str, Any]:
+    try:
+        found = key_health(site.wiring, site.overview.all())
+    except InvalidInput as error:
+        return {"broken": str(error), "keys": [], "tally": {}, "total": 0, "wanting": 0, "page": 1, "pages": 1}
+    chosen = next((each for each in Weakness if each.value == only), None)
+    listed = [each for each in found if chosen is None or chosen in each.weaknesses]
+    pages = max(1, -(-len(listed) // _PER_PAGE))
+    page = min(page, pages)
+    return {
+        "broken": "",
+        "total": len(found),
+        "wanting": sum(bool(each.weaknesses) for each in found),
+        "tally": counted(found),
+        "words": WORDS,
+        "chosen": chosen,
+        "keys": listed[(page - 1) * _PER_PAGE : page * _PER_PAGE],
+        "page": page,
+        "pages": pages,
+    }
