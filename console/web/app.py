@@ -21,7 +21,7 @@ from console.web.pages import STATIC, told
 from console.web.roster_visitors import RosterVisitors
 from console.web.site import Site
 from console.web.threads import Threads
-from console.web.views import cases, keys, now
+from console.web.views import audit, cases, keys, now
 from console.web.visitors import SignInNeededError, Visitors
 from flows.background import Background
 from flows.open_links import OpenLinks
@@ -31,7 +31,7 @@ from flows.wiring import Wiring
 from playbooks.desk import Desk
 
 _FOR_PEOPLE = ("/approve/", "/enrol/")
-_VIEWS = (now, cases, keys)
+_VIEWS = (now, cases, keys, audit)
 """The pages in the order of the navigation."""
 
 

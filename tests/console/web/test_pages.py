@@ -22,7 +22,7 @@ from playbooks.errors import NotApproved
 from playbooks.event_bodies import body_of
 from playbooks.record import INSTALLATION, EventKind
 
-PAGES = ("/", "/incidents", f"/incidents/{CASE}", "/keys")
+PAGES = ("/", "/incidents", f"/incidents/{CASE}", "/keys", "/audit")
 
 
 @pytest.fixture(scope="module")
@@ -283,3 +283,16 @@ def test_key_health_says_what_is_wrong_in_one_sentence(office: WebOffice) -> Non
     only = signed_in(office).get("/keys", params={"only": "never drilled", "page": 99})
     assert "Keys that are never drilled" in only.text
     assert "Every key" in signed_in(office).get("/keys", params={"only": "<b>", "page": 0}).text
+
+
+def test_the_audit_names_who_was_refused_and_the_event_that_proves_it(office: WebOffice) -> None:
+    """The latest first; only those that want a second look when asked; an empty page of the list is the last one."""
+    refused = body_of(EventKind.ATTEMPT_REFUSED, by="mallory", what="approve", reason="not in the roster", via="slack")
+    office.wiring.records.append_next(INSTALLATION, kind=EventKind.ATTEMPT_REFUSED, body=refused)
+    office.write(EventKind.ACKNOWLEDGED, by="alice", via="slack")
+    page = signed_in(office).get("/audit").text
+    assert "took the case, by slack" in page
+    assert "was refused to approve: not in the roster" in page
+    loud = signed_in(office).get("/audit", params={"loud": "1", "page": 99}).text
+    assert "mallory" in loud
+    assert "took the case" not in loud
