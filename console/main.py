@@ -11,7 +11,18 @@ from cyclopts import App, CycloptsError, Parameter
 from rich.console import Console
 from rich.markup import escape
 
-from console.commands import approvals, drills, estates, findings, incidents, messages, playbooks, records, service
+from console.commands import (
+    approvals,
+    drills,
+    estates,
+    findings,
+    incidents,
+    messages,
+    playbooks,
+    records,
+    reviews,
+    service,
+)
 from console.commands.people import roster
 from console.output import ExitCode, PlainConsole, error_data, people, print_json
 from playbooks.errors import BackendError, InvalidInput, KeyquellError, NotApproved
@@ -49,6 +60,7 @@ app.command(messages.message)
 app.command(roster)
 app.command(playbooks.playbook)
 app.command(records.record)
+app.command(reviews.review)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
