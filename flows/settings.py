@@ -66,6 +66,11 @@ class Web(_Section):
         default=(), description="Addresses of reverse proxies whose X-Forwarded-For is believed."
     )
     session_hours: float = Field(default=12, gt=0, description="How long somebody stays signed in.")
+    metrics_token: str | None = Field(
+        default=None,
+        pattern="^(env|file):",
+        description="Reference to the token with which a collector reads /metrics.",
+    )
     oidc: Oidc | None = Field(default=None, description="Sign-in by OpenID Connect, beside passkeys.")
 
     @property

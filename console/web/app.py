@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 
-from console.web import approvals, enrolment, health, hooks, sign_in
+from console.web import approvals, enrolment, health, hooks, open_metrics, sign_in
 from console.web.guard import Guard
 from console.web.limits import Limits
 from console.web.links import LinkDoor
@@ -68,6 +68,7 @@ def create_app(wiring: Wiring, desk: Desk, background: Background, *, chat: Any 
     for view in _VIEWS:
         app.include_router(view.router(site))
     app.include_router(Live(site).router())
+    app.include_router(open_metrics.router(site))
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.add_exception_handler(HTTPException, _failed)
     app.add_exception_handler(SignInNeededError, _sign_in)
