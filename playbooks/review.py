@@ -12,6 +12,8 @@ from datetime import datetime, timedelta
 
 from playbooks.audit import Decision, decisions
 from playbooks.incident import Incident
+from playbooks.metrics.measure import Measure
+from playbooks.metrics.measuring import measures_of
 from playbooks.oversight import Action
 from playbooks.record import Event, EventKind
 
@@ -67,6 +69,7 @@ class Review:
     incident: Incident
     count: int
     moments: tuple[Moment, ...]
+    measures: tuple[Measure, ...]
     steps: tuple[StepLine, ...]
     decisions: tuple[Decision, ...]
     actions: tuple[Action, ...]
@@ -94,8 +97,8 @@ class Review:
         return f"Closed as {outcome}; {proven} of {len(self.steps)} steps are proven by probes."
 
 
-def draft_review(events: Sequence[Event]) -> Review:
-    """The review as the record has it now; RecordError when the events contradict one another or there are none."""
+def draft_review(events: Sequence[Event], *, now: datetime) -> Review:
+    """The review as the record has it ``now``; RecordError when the events contradict one another or there are none."""
     incident = Incident.of(events)
     zero = events[0].at
     moments = tuple(
@@ -106,6 +109,7 @@ def draft_review(events: Sequence[Event]) -> Review:
         incident=incident,
         count=len(events),
         moments=moments,
+        measures=measures_of(events, now=now),
         steps=_steps(incident, events),
         decisions=tuple(reversed(decisions(events))),
         actions=tuple(incident.oversight.actions.values()),

@@ -33,12 +33,12 @@ def draft(
 
     with Wiring.from_file(common.config) as wiring:
         incident = named(wiring, incident)
-        events = wiring.records.events(incident)
+        events, now = wiring.records.events(incident), wiring.clock()
     if output is None:
-        text = review_markdown(events)
+        text = review_markdown(events, now=now)
         show(common, {"incident": incident, "review": text}, text)
     else:
-        write_review(events, output)
+        write_review(events, output, now=now)
         show(common, {"incident": incident, "file": str(output)}, str(output))
     return ExitCode.OK
 

@@ -12,6 +12,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from playbooks.errors import InvalidInput
+from playbooks.metrics.measure import WORDS, Measure
 from playbooks.record import Event
 from playbooks.review import PARTS, draft_review
 from playbooks.visible import visible
@@ -36,6 +37,19 @@ def _span(span: timedelta) -> str:
     return f"{hours} h {left} min" if hours else f"{minutes} min {rest} s"
 
 
+def _lasted(measure: Measure) -> str:
+    """How long it lasted, as far as it is known."""
+    if measure.state == "undefined" or measure.lower_seconds is None:
+        return f"not known: {measure.why}"
+    least = _span(timedelta(seconds=measure.lower_seconds))
+    if measure.state == "running":
+        return f"not yet; over {least} so far"
+    if measure.upper_seconds is None:
+        return f"{least} or more"
+    most = _span(timedelta(seconds=measure.upper_seconds))
+    return least if least == most else f"{least} to {most}"
+
+
 def _exactly(at: datetime) -> str:
     return at.strftime("%Y-%m-%d %H:%M:%S.%f")[:-3] + " UTC"
 
@@ -49,41 +63,43 @@ def _environment(*, html: bool) -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    made.filters.update(visible=visible, cell=_cell, span=_span, moment_exact=_exactly)
+    made.filters.update(visible=visible, cell=_cell, span=_span, moment_exact=_exactly, lasted=_lasted)
     return made
 
 
 _PAGES, _TEXTS = _environment(html=True), _environment(html=False)
 
 
-def review_markdown(events: Sequence[Event]) -> str:
+def review_markdown(events: Sequence[Event], *, now: datetime) -> str:
     """The review as Markdown.  Raises RecordError when the events contradict one another."""
-    return _TEXTS.get_template("review.md.j2").render(**_content(events)).lstrip()
+    return _TEXTS.get_template("review.md.j2").render(**_content(events, now)).lstrip()
 
 
-def review_html(events: Sequence[Event]) -> str:
+def review_html(events: Sequence[Event], *, now: datetime) -> str:
     """The review as one self-contained page.  Raises like ``review_markdown``."""
-    return _PAGES.get_template("review.html.j2").render(**_content(events)).lstrip()
+    return _PAGES.get_template("review.html.j2").render(**_content(events, now)).lstrip()
 
 
-def review_pdf(events: Sequence[Event]) -> bytes:
+def review_pdf(events: Sequence[Event], *, now: datetime) -> bytes:
     """The review as PDF.  Raises InvalidInput where WeasyPrint lacks its system library, else like the others."""
     try:
         from weasyprint import HTML
     except OSError as error:
         hint = "Install Pango (Debian: libpango-1.0-0 libpangoft2-1.0-0), or take .html."
         raise InvalidInput("a PDF cannot be made here: the system library Pango is missing.", hint=hint) from error
-    return bytes(HTML(string=review_html(events), url_fetcher=_nothing).write_pdf())
+    return bytes(HTML(string=review_html(events, now=now), url_fetcher=_nothing).write_pdf())
 
 
-def write_review(events: Sequence[Event], file: Path) -> None:
+def write_review(events: Sequence[Event], file: Path, *, now: datetime) -> None:
     """Write it whole or not at all, in the format that the name ends with.
 
     Raises InvalidInput for another ending, or when the file cannot be written.
     """
     if file.suffix not in FORMATS:
         raise InvalidInput(f"{file.name} ends with none of {', '.join(FORMATS)}.", hint="The ending says the format.")
-    made = {".md": _text(review_markdown), ".html": _text(review_html), ".pdf": review_pdf}[file.suffix](events)
+    made = {".md": _text(review_markdown), ".html": _text(review_html), ".pdf": review_pdf}[file.suffix](
+        events, now=now
+    )
     beside = file.with_name(f".{file.name}.part")
     try:
         beside.write_bytes(made)
@@ -94,11 +110,11 @@ def write_review(events: Sequence[Event], file: Path) -> None:
 
 
 def _text(render: Any) -> Any:
-    return lambda events: render(events).encode()
+    return lambda events, now: render(events, now=now).encode()
 
 
-def _content(events: Sequence[Event]) -> dict[str, Any]:
-    return {"review": draft_review(events), "events": events, "parts": PARTS}
+def _content(events: Sequence[Event], now: datetime) -> dict[str, Any]:
+    return {"review": draft_review(events, now=now), "events": events, "parts": PARTS, "words": WORDS}
 
 
 def _nothing(url: str, *_rest: Any, **_more: Any) -> Any:

@@ -12,7 +12,6 @@ class MeasureName(StrEnum):
     """The spans that are measured; each runs from one recorded moment to another."""
 
     DWELL = "dwell"  # occurrence → detected
-    DETECT = "detect"  # occurrence → detected, when the occurrence is known
     ACKNOWLEDGE = "acknowledge"  # detected → acknowledged
     CONTAIN = "contain"  # detected → proven denial
     REVOKE_ACCEPTED = "revoke-accepted"  # declared → the call was accepted
@@ -39,3 +38,16 @@ class Measure(BaseModel):
     from_seq: int | None = None
     to_seq: int | None = None
     why: str = ""
+
+
+WORDS = {
+    MeasureName.DWELL: "From its occurrence until it was noticed",
+    MeasureName.ACKNOWLEDGE: "From then until somebody took the case",
+    MeasureName.CONTAIN: "From being noticed until probes proved containment",
+    MeasureName.REVOKE_ACCEPTED: "From the declaration until a backend took the first containing call",
+    MeasureName.REVOKE_PROVEN: "From the declaration until probes proved containment",
+    MeasureName.EXPOSURE_WINDOW: "From its occurrence until probes proved containment",
+    MeasureName.RESIDUAL_EXPOSURE: "From its occurrence until no object was under the old key",
+    MeasureName.RESTORE: "From being noticed until every consumer worked again",
+}
+"""Each measure as people read it."""

@@ -14,11 +14,13 @@ from playbooks.errors import InvalidInput, RecordError
 from playbooks.record import EventKind
 from playbooks.review import draft_review
 
+NOW = example.at(60)
+
 
 def test_every_number_names_an_event_that_is_there() -> None:
     """In the page, each reference leads to a row of the list of events; so it does in Markdown."""
     events = example.events()
-    page, text = review_html(events), review_markdown(events)
+    page, text = review_html(events, now=NOW), review_markdown(events, now=NOW)
     for found, document in (
         (re.findall(r'href="#(event-\d+)"', page), page),
         (re.findall(r"\(#(event-\d+)\)", text), text),
@@ -29,7 +31,7 @@ def test_every_number_names_an_event_that_is_there() -> None:
 
 def test_an_exercise_is_an_after_action_report_and_says_so() -> None:
     """A real case is a review, and is never called an exercise."""
-    drill, real = review_html(example.events()), review_html(example.events(exercise=False))
+    drill, real = review_html(example.events(), now=NOW), review_html(example.events(exercise=False), now=NOW)
     assert "After-action report" in drill
     assert "Exercise." in drill
     assert "Post-incident review" in real
@@ -39,7 +41,7 @@ def test_an_exercise_is_an_after_action_report_and_says_so() -> None:
 def test_the_moments_are_those_of_the_record() -> None:
     """Counted from the first event, in order, each with its number."""
     events = example.events()
-    review = draft_review(events)
+    review = draft_review(events, now=NOW)
     contained = next(each for each in review.moments if each.what.startswith("Contained"))
     event = events[contained.seq]
     assert event.kind is EventKind.CONTAINED
@@ -49,12 +51,12 @@ def test_the_moments_are_those_of_the_record() -> None:
 
 def test_what_nobody_has_written_is_asked_for() -> None:
     """An empty part shows its question and not an empty place."""
-    assert review_markdown(example.events()).count("Not written yet.") == 5
+    assert review_markdown(example.events(), now=NOW).count("Not written yet.") == 5
 
 
 def test_a_pdf_is_made_with_several_pages_of_text() -> None:
     """A real PDF, from the same page."""
-    made = review_pdf(example.events())
+    made = review_pdf(example.events(), now=NOW)
     assert made.startswith(b"%PDF-")
     assert b"%%EOF" in made[-64:]
 
@@ -63,7 +65,7 @@ def test_a_pdf_is_made_with_several_pages_of_text() -> None:
 def test_a_file_is_written_whole(tmp_path: Path, ending: str) -> None:
     """In the format that its name ends with, and nothing beside it."""
     file = tmp_path / f"review.{ending}"
-    write_review(example.events(), file)
+    write_review(example.events(), file, now=NOW)
     assert file.stat().st_size > 1000
     assert stat.S_ISREG(file.stat().st_mode)
     assert list(tmp_path.iterdir()) == [file]
@@ -72,24 +74,39 @@ def test_a_file_is_written_whole(tmp_path: Path, ending: str) -> None:
 def test_another_ending_or_a_missing_folder_is_told(tmp_path: Path) -> None:
     """With the way out, and nothing is written."""
     with pytest.raises(InvalidInput, match=r"\.md, \.html, \.pdf"):
-        write_review(example.events(), tmp_path / "review.docx")
+        write_review(example.events(), tmp_path / "review.docx", now=NOW)
     with pytest.raises(InvalidInput, match="cannot be written"):
-        write_review(example.events(), tmp_path / "gone" / "review.md")
+        write_review(example.events(), tmp_path / "gone" / "review.md", now=NOW)
     assert not list(tmp_path.iterdir())
 
 
 def test_no_events_make_no_review() -> None:
     """There is nothing to review."""
     with pytest.raises(RecordError):
-        review_markdown([])
+        review_markdown([], now=NOW)
 
 
 def test_names_that_others_wrote_are_no_marks(tmp_path: Path) -> None:
     """Neither in HTML nor in Markdown, and the PDF fetches nothing."""
     writer = example.Writer()
     example.opening(writer, codename="<img src=http://evil.example/x>|[a](javascript:b)")
-    page, text = review_html(writer.events), review_markdown(writer.events)
+    page, text = review_html(writer.events, now=NOW), review_markdown(writer.events, now=NOW)
     assert "<img" not in page
     assert "<img" not in text
     assert "[a](javascript:b)" not in text
-    write_review(writer.events, tmp_path / "review.pdf")
+    write_review(writer.events, tmp_path / "review.pdf", now=NOW)
+
+
+def test_how_long_it_took_has_its_bounds_and_its_proof() -> None:
+    """Noticed at 2.1 s, contained at 3.15 s; when the key got out stands nowhere, and is not guessed."""
+    text = review_markdown(example.events(), now=NOW)
+    assert "| From being noticed until probes proved containment | 1.05 s |" in text
+    assert "| From its occurrence until it was noticed | not known: nobody has recorded when it occurred |" in text
+
+
+def test_what_is_not_over_is_not_called_so() -> None:
+    """The same case before it is contained."""
+    writer = example.Writer()
+    example.opening(writer)
+    text = review_markdown(writer.events, now=NOW)
+    assert "| From being noticed until probes proved containment | not yet; over 57.90 s so far |" in text

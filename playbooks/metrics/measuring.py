@@ -1,0 +1,151 @@
+"""The measures of an incident, from its record alone: bounds where a moment is an interval, "running" where none ended.
+
+Definitions follow NIST SP 800-61 r3 (detect, respond, recover) with the occurrence as an interval: last known good …
+first evidence.  What is not in the record is undefined and says why; nothing is closed at the present moment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from playbooks.event_bodies import ExposureAdded, SignalReceived, StepFinished, read_body
+from playbooks.exposures import ExposureKind
+from playbooks.incident import Incident
+from playbooks.metrics.measure import Measure, MeasureName
+from playbooks.plans import Phase
+from playbooks.record import Event, EventKind
+
+_NO_OCCURRENCE = "nobody has recorded when it occurred"
+_NEVER_SAFE = frozenset({ExposureKind.DATA_KEY})
+"""Exposures after which what was read stays readable: no later move ends them."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Moment:
+    """A recorded moment between two bounds; ``earliest`` None: nothing is known before ``latest``."""
+
+    seq: int
+    earliest: datetime | None
+    latest: datetime
+
+
+def measures_of(events: Sequence[Event], *, now: datetime) -> tuple[Measure, ...]:
+    """Every measure, in the order of ``MeasureName``; ``now`` (aware) says how long what runs has lasted.
+
+    Raises RecordError when the events contradict one another.
+    """
+    incident = Incident.of(events)
+    occurred, detected = _occurred(events), _detected(events)
+    opened = _at(events[0])
+    known = detected or opened
+    ends = _ends(incident, events)
+    stood_down = incident.closed is not None and incident.closed.outcome == "false-alarm"
+    spans: dict[MeasureName, tuple[_Moment | None, _Moment | None]] = {
+        MeasureName.DWELL: (occurred, known),
+        MeasureName.ACKNOWLEDGE: (known, ends.get(EventKind.ACKNOWLEDGED)),
+        MeasureName.CONTAIN: (known, ends.get(EventKind.CONTAINED)),
+        MeasureName.REVOKE_ACCEPTED: (opened, _accepted(incident, events)),
+        MeasureName.REVOKE_PROVEN: (opened, ends.get(EventKind.CONTAINED)),
+        MeasureName.EXPOSURE_WINDOW: (occurred, ends.get(EventKind.CONTAINED)),
+        MeasureName.RESIDUAL_EXPOSURE: (occurred, _left_nothing(incident, ends)),
+        MeasureName.RESTORE: (known, ends.get(EventKind.RESTORED)),
+    }
+    return tuple(_measure(name, *spans[name], now=now, stood_down=stood_down) for name in MeasureName)
+
+
+def _measure(
+    name: MeasureName, start: _Moment | None, end: _Moment | None, *, now: datetime, stood_down: bool
+) -> Measure:
+    if start is None:
+        return Measure(name=name, state="undefined", to_seq=end.seq if end else None, why=_NO_OCCURRENCE)
+    if end is None and stood_down:
+        return Measure(name=name, state="undefined", from_seq=start.seq, why="it was a false alarm")
+    last = end.latest if end else now
+    least = max(0.0, (last - start.latest).total_seconds())
+    most = max(least, (last - start.earliest).total_seconds()) if end and start.earliest else None
+    return Measure(
+        name=name,
+        state="reached" if end else "running",
+        lower_seconds=least,
+        upper_seconds=most,
+        from_seq=start.seq,
+        to_seq=end.seq if end else None,
+    )
+
+
+def _ends(incident: Incident, events: Sequence[Event]) -> dict[EventKind, _Moment]:
+    """The milestones that hold now, each with the event that reached it; one that was taken back is left out."""
+    held = {
+        EventKind.CONTAINED: incident.contained_at,
+        EventKind.DATA_SAFE: incident.data_safe_at,
+        EventKind.RESTORED: incident.restored_at,
+        EventKind.ACKNOWLEDGED: incident.people.acknowledged.at if incident.people.acknowledged else None,
+    }
+    return {
+        kind: _at(next(each for each in events if each.kind is kind and each.at == moment))
+        for kind, moment in held.items()
+        if moment is not None
+    }
+
+
+def _left_nothing(incident: Incident, ends: dict[EventKind, _Moment]) -> _Moment | None:
+    """The last object has left the old key; never, where a data key is out."""
+    if any(each.kind in _NEVER_SAFE for each in incident.exposures):
+        return None
+    return ends.get(EventKind.DATA_SAFE)
+
+
+def _occurred(events: Sequence[Event]) -> _Moment | None:
+    """The earliest occurrence among the exposures; None when no event bounds it from above."""
+    found = []
+    for event in events:
+        body = read_body(event)
+        if isinstance(body, ExposureAdded) and body.exposure.occurred.not_after:
+            interval = body.exposure.occurred
+            found.append(_Moment(event.seq, _aware(interval.not_before), _known(interval.not_after, event)))
+        elif isinstance(body, SignalReceived) and body.signal.first_seen:
+            found.append(_Moment(event.seq, None, _known(body.signal.first_seen, event)))
+    if not found:
+        return None
+    first = min(found, key=lambda each: each.latest)
+    bounds = [each.earliest for each in found if each.earliest is not None]
+    return _Moment(first.seq, min(bounds, default=None), first.latest)
+
+
+def _detected(events: Sequence[Event]) -> _Moment | None:
+    found = [
+        _Moment(each.seq, moment, moment)
+        for each in events
+        if each.kind is EventKind.SIGNAL_RECEIVED
+        and isinstance(body := read_body(each), SignalReceived)
+        and (moment := _known(body.signal.observed_at, each))
+    ]
+    return min(found, key=lambda each: each.latest, default=None)
+
+
+def _accepted(incident: Incident, events: Sequence[Event]) -> _Moment | None:
+    """When the first containing call had been taken by its backend."""
+    containing = {step.id for step in incident.plan.in_phase(Phase.CONTAIN)} if incident.plan else set()
+    found = []
+    for event in events:
+        body = read_body(event) if event.kind is EventKind.STEP_FINISHED else None
+        if isinstance(body, StepFinished) and body.step in containing and body.receipt is not None:
+            taken = _known(body.receipt.accepted_at, event)
+            found.append(_Moment(event.seq, taken, taken))
+    return min(found, key=lambda each: each.latest, default=None)
+
+
+def _at(event: Event) -> _Moment:
+    return _Moment(event.seq, event.at, event.at)
+
+
+def _known(moment: datetime | None, event: Event) -> datetime:
+    """Another's clock may run ahead: what it tells counts at the latest when it was written down."""
+    aware = _aware(moment)
+    return min(aware, event.at) if aware is not None else event.at
+
+
+def _aware(moment: datetime | None) -> datetime | None:
+    return moment if moment is None or moment.tzinfo else moment.replace(tzinfo=UTC)
