@@ -1,0 +1,1 @@
+"""Where checkpoints are laid down off this host."""
