@@ -71,6 +71,11 @@ class Web(_Section):
         pattern="^(env|file):",
         description="Reference to the token with which a collector reads /metrics.",
     )
+    api_token: str | None = Field(
+        default=None,
+        pattern="^(env|file):",
+        description="Reference to the token with which a program reads /api/v1.",
+    )
     oidc: Oidc | None = Field(default=None, description="Sign-in by OpenID Connect, beside passkeys.")
 
     @property

@@ -12,6 +12,8 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from console.web import approvals, enrolment, health, hooks, open_metrics, sign_in
+from console.web.api.app import create_api
+from console.web.api.problems import problem
 from console.web.guard import Guard
 from console.web.limits import Limits
 from console.web.links import LinkDoor
@@ -31,6 +33,7 @@ from flows.wiring import Wiring
 from playbooks.desk import Desk
 
 _FOR_PEOPLE = ("/approve/", "/enrol/")
+_FOR_PROGRAMS = "/api/v1"
 _VIEWS = (now, cases, keys, audit)
 """The pages in the order of the navigation."""
 
@@ -69,6 +72,7 @@ def create_app(wiring: Wiring, desk: Desk, background: Background, *, chat: Any 
         app.include_router(view.router(site))
     app.include_router(Live(site).router())
     app.include_router(open_metrics.router(site))
+    app.mount(_FOR_PROGRAMS, create_api(site), name="api")
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.add_exception_handler(HTTPException, _failed)
     app.add_exception_handler(SignInNeededError, _sign_in)
@@ -80,6 +84,8 @@ def create_app(wiring: Wiring, desk: Desk, background: Background, *, chat: Any 
 async def _failed(request: Request, error: Exception) -> Response:
     """A page for people, a short sentence for programs."""
     assert isinstance(error, HTTPException)  # noqa: S101 - the handler is registered for nothing else
+    if request.url.path.startswith(_FOR_PROGRAMS):  # a mounted app is not asked for a path with a line break in it
+        return problem(error.status_code, str(error.detail), dict(error.headers or {}))
     link = request.url.path.startswith(_FOR_PEOPLE)
     if link or (request.method == "GET" and "text/html" in request.headers.get("accept", "")):
         page = told(

@@ -5,7 +5,6 @@ Real cases and exercises are apart by the label ``exercise``; no name of a case,
 
 from __future__ import annotations
 
-import hmac
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
@@ -15,8 +14,8 @@ from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily, Met
 from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector, CollectorRegistry
 
+from console.web.bearer import WrongTokenError, bears_token
 from console.web.site import Site
-from integrations.secrets import read_secret
 from playbooks.summary import Summary
 
 _BUCKETS = (1.0, 5.0, 30.0, 120.0, 600.0, 3600.0, 14400.0, 86400.0, 604800.0)
@@ -43,12 +42,10 @@ def router(site: Site) -> APIRouter:
 
 def _bears_token(site: Site, header: str) -> bool:
     """Does the request carry the collector's token?  A wrong one is refused; none means that a visitor may ask."""
-    reference = site.wiring.settings.web.metrics_token
-    if not reference or not header:
-        return False
-    if not hmac.compare_digest(header.encode(), f"Bearer {read_secret(reference)}".encode()):
-        raise HTTPException(401, "The token is not the one of `web.metrics_token`.")
-    return True
+    try:
+        return bears_token(site.wiring.settings.web.metrics_token, header)
+    except WrongTokenError as error:
+        raise HTTPException(401, "The token is not the one of `web.metrics_token`.") from error
 
 
 def _text(site: Site) -> bytes:
