@@ -15,6 +15,7 @@ from console.commands import (
     approvals,
     drills,
     estates,
+    exports,
     findings,
     incidents,
     messages,
@@ -48,6 +49,7 @@ for command in (
     incidents.undo,
     incidents.close,
     records.report,
+    exports.export,
     service.serve,
     service.doctor,
 ):

@@ -63,6 +63,7 @@ COMMANDS = [
     "message release",
     "message withdraw",
     "ingest",
+    "export",
 ]
 
 

@@ -1,0 +1,125 @@
+"""The record as tables for spreadsheets and data tools: pure rows; real cases and exercises are told apart in each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+import orjson
+
+from playbooks.record import Event
+from playbooks.summary import Summary
+
+Kind = Literal["text", "flag", "whole", "number", "moment"]
+Cell = str | bool | int | float | datetime | None
+Row = tuple[Cell, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column's name and what stands in it; any cell may be None: not known, or not reached."""
+
+    name: str
+    kind: Kind = "text"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """``rows`` may be read once; each has a cell for every column, in their order."""
+
+    name: str
+    columns: tuple[Column, ...]
+    rows: Iterable[Row]
+
+
+_MOMENTS = (
+    "opened_at",
+    "detected_at",
+    "acknowledged_at",
+    "contained_at",
+    "data_safe_at",
+    "restored_at",
+    "closed_at",
+)
+_WORDS = ("codename", "severity", "scenario", "playbook", "phase", "requested_by", "outcome")
+
+
+def incidents_table(cases: Iterable[Summary]) -> Table:
+    """One row an incident; ``exposures`` and ``targets`` are parted by a space."""
+    columns = (
+        Column("incident"),
+        Column("exercise", "flag"),
+        *(Column(name) for name in (*_WORDS, "exposures", "targets")),
+        Column("events", "whole"),
+        *(Column(name, "moment") for name in _MOMENTS),
+    )
+    return Table("incidents", columns, (_incident(each) for each in cases))
+
+
+def events_table(cases: Iterable[tuple[Summary, Iterable[Event]]]) -> Table:
+    """One row an event, each incident's in order; ``body`` is canonical JSON, so that the chain can be verified."""
+    columns = (
+        Column("incident"),
+        Column("exercise", "flag"),
+        Column("seq", "whole"),
+        Column("at", "moment"),
+        *(Column(name) for name in ("kind", "body", "prev", "hash")),
+    )
+    return Table("events", columns, (_event(case, each) for case, events in cases for each in events))
+
+
+def measures_table(cases: Iterable[Summary]) -> Table:
+    """One row a span; ``to_seq`` and ``from_seq`` are the events that prove its ends.
+
+    What is running has lasted ``lower_seconds`` when its incident's last event happened.
+    """
+    columns = (
+        Column("incident"),
+        Column("exercise", "flag"),
+        Column("severity"),
+        Column("measure"),
+        Column("state"),
+        Column("lower_seconds", "number"),
+        Column("upper_seconds", "number"),
+        Column("from_seq", "whole"),
+        Column("to_seq", "whole"),
+        Column("why"),
+    )
+    return Table("measures", columns, (row for each in cases for row in _measures(each)))
+
+
+def _incident(case: Summary) -> Row:
+    words = (getattr(case, name) for name in _WORDS)
+    moments = (getattr(case, name) for name in _MOMENTS)
+    return (
+        case.id,
+        case.exercise,
+        *words,
+        " ".join(case.exposures),
+        " ".join(case.targets),
+        case.seq + 1,
+        *moments,
+    )
+
+
+def _event(case: Summary, event: Event) -> Row:
+    body = orjson.dumps(event.body, option=orjson.OPT_SORT_KEYS).decode()
+    return (event.incident, case.exercise, event.seq, event.at, event.kind.value, body, event.prev, event.hash)
+
+
+def _measures(case: Summary) -> Iterable[Row]:
+    for each in case.measures:
+        yield (
+            case.id,
+            case.exercise,
+            case.severity,
+            each.name.value,
+            each.state,
+            each.lower_seconds,
+            each.upper_seconds,
+            each.from_seq,
+            each.to_seq,
+            each.why,
+        )
