@@ -25,6 +25,7 @@ from flows.prefect_server import default_home, end_at_once
 from flows.responses import Responses
 from flows.saying import Say, Sayings
 from flows.schedules import schedules
+from flows.siem import Feeds
 from flows.soundness import refuse_mistakes
 from flows.stopping import Stopping
 from flows.watch import watch
@@ -115,6 +116,7 @@ class _Serving:
         work: dict[str, Callable[[], None]] = {
             "watch": lambda: watch(wiring, self._background, on_trouble=self._sayings.trouble, stop=stop),
             "boards": lambda: Boards(wiring, on_trouble=self._sayings.trouble).run(stop),
+            "siem": lambda: Feeds(wiring, on_trouble=self._sayings.trouble).run(stop),
             "escalations": lambda: Escalations(wiring, on_trouble=self._sayings.trouble).run(stop),
         }
         threads = [threading.Thread(target=each, daemon=True, name=name) for name, each in work.items()]

@@ -107,6 +107,7 @@ class Settings(_Section):
     roster: Path | None = Field(default=None, description="Who may do what; without it names count as given.")
     slack: dict[str, Any] = Field(default_factory=dict)
     pagers: tuple[dict[str, Any], ...] = ()
+    siem: tuple[dict[str, Any], ...] = Field(default=(), description="Where findings go, for other systems.")
     web: Web = Web()
     policy: Policy = Policy()
     exercise: Exercise | None = None
@@ -140,7 +141,7 @@ def load_settings(path: Path | None = None) -> Settings:
     base = place.parent
     anchored = {
         name: _anchored(getattr(settings, name), base)
-        for name in ("records", "connections", "detectors", "messengers", "slack", "pagers")
+        for name in ("records", "connections", "detectors", "messengers", "slack", "pagers", "siem")
     }
     if settings.roster is not None:
         anchored["roster"] = base / settings.roster

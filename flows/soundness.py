@@ -10,14 +10,19 @@ from playbooks.errors import InvalidInput, KeyquellError
 
 
 def refuse_mistakes(wiring: Wiring) -> None:
-    """Read roster and estate, and open every detector, messenger, pager and board; no network is used.
+    """Read roster and estate, and open all that the settings list (detectors, pagers, receivers …); no network is used.
 
     Raises InvalidInput for the first mistake.  What may mend itself (a backend that is away) is no mistake.
     """
     wiring.estate  # noqa: B018 - reading it raises when it cannot be read
     wiring.roster  # noqa: B018
     settings = wiring.settings
-    listed = {"detectors": settings.detectors, "messengers": settings.messengers, "pagers": settings.pagers}
+    listed = {
+        "detectors": settings.detectors,
+        "messengers": settings.messengers,
+        "pagers": settings.pagers,
+        "siem": settings.siem,
+    }
     for room, entries in listed.items():
         for name, times in Counter(map(name_of, entries)).items():
             if times > 1:

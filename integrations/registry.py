@@ -51,6 +51,11 @@ ADAPTERS: dict[str, dict[str, str]] = {
     },
     "surfaces": {"slack": "integrations.slack.board:SlackBoard"},
     "pagers": {"pagerduty": "integrations.paging.pagerduty:PagerDuty"},
+    "siem": {
+        "file": "integrations.siem.file:LinesFile",
+        "syslog": "integrations.siem.syslog:Syslog",
+        "webhook": "integrations.siem.webhook:Webhook",
+    },
     "messengers": {
         "apprise": "integrations.messengers.apprise:Apprise",
         "console": "integrations.messengers.console:Console",

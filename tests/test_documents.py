@@ -85,7 +85,7 @@ def test_the_detectors_of_the_example_open(example: Settings, tmp_path: Path) ->
 
 def adapters_options() -> Iterator[type[BaseModel]]:
     """What the detectors, messengers and pagers read their options by."""
-    for room in ("detectors", "messengers", "pagers"):
+    for room in ("detectors", "messengers", "pagers", "siem"):
         for place in ADAPTERS[room].values():
             module = importlib.import_module(place.partition(":")[0])
             found = [each for name, each in vars(module).items() if name.endswith("Options")]
@@ -98,7 +98,7 @@ def test_every_field_is_in_the_document() -> None:
     wanted = {
         field.alias or name for model in (*own, *adapters_options()) for name, field in model.model_fields.items()
     }
-    wanted |= {kind for room in ("detectors", "messengers", "pagers") for kind in ADAPTERS[room]}
+    wanted |= {kind for room in ("detectors", "messengers", "pagers", "siem") for kind in ADAPTERS[room]}
     said = set(re.findall(r"[\w-]+", " ".join(re.findall(r"`([^`\n]+)`", CONFIGURATION))))
     assert sorted(wanted - {"source"} - said) == []
 
