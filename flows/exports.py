@@ -8,6 +8,7 @@ from typing import Literal
 from flows.overview import Overview
 from flows.wiring import Wiring
 from integrations.tables import Format, write_table
+from playbooks.metrics.measuring import measures_of
 from playbooks.tables import Table, events_table, incidents_table, measures_table
 
 TableName = Literal["incidents", "events", "measures"]
@@ -29,4 +30,6 @@ def _table(wiring: Wiring, name: TableName) -> Table:
         case "events":
             return events_table((each, wiring.records.events(each.id)) for each in cases)
         case "measures":
-            return measures_table(cases)
+            now = wiring.clock()
+            measured = ((each, measures_of(wiring.records.events(each.id), now=now)) for each in cases)
+            return measures_table(measured, now=now)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
 import orjson
 
+from playbooks.metrics.measure import Measure
 from playbooks.record import Event
 from playbooks.summary import Summary
 
@@ -70,10 +71,10 @@ def events_table(cases: Iterable[tuple[Summary, Iterable[Event]]]) -> Table:
     return Table("events", columns, (_event(case, each) for case, events in cases for each in events))
 
 
-def measures_table(cases: Iterable[Summary]) -> Table:
+def measures_table(cases: Iterable[tuple[Summary, Sequence[Measure]]], *, now: datetime) -> Table:
     """One row a span; ``to_seq`` and ``from_seq`` are the events that prove its ends.
 
-    What is running has lasted ``lower_seconds`` when its incident's last event happened.
+    They are as of ``now`` (aware), which stands in ``as_of``: what is running has lasted ``lower_seconds`` then.
     """
     columns = (
         Column("incident"),
@@ -86,8 +87,9 @@ def measures_table(cases: Iterable[Summary]) -> Table:
         Column("from_seq", "whole"),
         Column("to_seq", "whole"),
         Column("why"),
+        Column("as_of", "moment"),
     )
-    return Table("measures", columns, (row for each in cases for row in _measures(each)))
+    return Table("measures", columns, (_measure(case, each, now) for case, found in cases for each in found))
 
 
 def _incident(case: Summary) -> Row:
@@ -109,17 +111,17 @@ def _event(case: Summary, event: Event) -> Row:
     return (event.incident, case.exercise, event.seq, event.at, event.kind.value, body, event.prev, event.hash)
 
 
-def _measures(case: Summary) -> Iterable[Row]:
-    for each in case.measures:
-        yield (
-            case.id,
-            case.exercise,
-            case.severity,
-            each.name.value,
-            each.state,
-            each.lower_seconds,
-            each.upper_seconds,
-            each.from_seq,
-            each.to_seq,
-            each.why,
-        )
+def _measure(case: Summary, measure: Measure, now: datetime) -> Row:
+    return (
+        case.id,
+        case.exercise,
+        case.severity,
+        measure.name.value,
+        measure.state,
+        measure.lower_seconds,
+        measure.upper_seconds,
+        measure.from_seq,
+        measure.to_seq,
+        measure.why,
+        now,
+    )

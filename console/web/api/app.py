@@ -29,6 +29,7 @@ from flows.key_health import key_health
 from playbooks.audit import DECISIONS, decisions
 from playbooks.key_health import Weakness
 from playbooks.metrics.measure import MeasureName
+from playbooks.metrics.measuring import measures_of
 from playbooks.summary import Summary
 
 MOST = 500
@@ -121,9 +122,7 @@ def _figures(site: Site) -> APIRouter:
         offset: Offset = 0,
         limit: Limit = 100,
     ) -> Listing[MeasureAnswer]:
-        cases = await run(_cases, site, exercise)
-        found = [(case, each) for case in cases for each in case.measures if name in (None, each.name)]
-        return listing(found, offset, limit, lambda pair: MeasureAnswer.of(*pair))
+        return await run(_measures, site, exercise, name, offset, limit)
 
     @routes.get("/keys", tags=["keys"], summary="Every key of the inventory, the most urgent first")
     async def keys(
@@ -157,6 +156,18 @@ def _case(site: Site, incident: str) -> Summary:
         if each.id == incident:
             return each
     raise HTTPException(404, "There is no such incident.")
+
+
+def _measures(
+    site: Site, exercise: bool | None, name: MeasureName | None, offset: int, limit: int
+) -> Listing[MeasureAnswer]:
+    """Every incident has each span once, so that only those incidents are read that are shown."""
+    names = [each for each in MeasureName if name in (None, each)]
+    found = [(case, each) for case in _cases(site, exercise) for each in names]
+    shown = {case.id: case for case, _ in found[offset : offset + limit]}
+    now, records = site.wiring.clock(), site.wiring.records
+    measured = {(each, span.name): span for each in shown for span in measures_of(records.events(each), now=now)}
+    return listing(found, offset, limit, lambda pair: MeasureAnswer.of(pair[0], measured[pair[0].id, pair[1]]))
 
 
 def _events(site: Site, incident: str, after: int, limit: int) -> EventsAnswer:
