@@ -15,6 +15,7 @@ from console.commands import (
     approvals,
     drills,
     estates,
+    evidence,
     exports,
     findings,
     incidents,
@@ -63,6 +64,7 @@ app.command(roster)
 app.command(playbooks.playbook)
 app.command(records.record)
 app.command(reviews.review)
+app.command(evidence.evidence)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

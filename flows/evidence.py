@@ -17,7 +17,7 @@ from integrations.signers import signatures
 from integrations.signers.signatures import SignsEvidence
 from playbooks.desk import Actor
 from playbooks.errors import InvalidInput, RecordError
-from playbooks.event_bodies import ApprovalGiven, Confirmed
+from playbooks.event_bodies import ApprovalGiven, CheckpointSigned, Confirmed
 from playbooks.evidence.archive import write_archive
 from playbooks.evidence.checking import Verdict, check
 from playbooks.evidence.contents import PASSKEY_KINDS, derived
@@ -60,6 +60,17 @@ def make_pack(wiring: Wiring, actor: Actor, incident: str, *, pages: Pages = lam
     data, manifest = pack(events, passkeys, signer=signer, made_at=wiring.clock(), made_by=who.name, pages=pages)
     mark = signatures.fingerprint(signer.public_key)
     return Pack(incident_id, manifest.head, manifest.events, len(manifest.files), mark, data)
+
+
+def sign_checkpoint(wiring: Wiring, actor: Actor, incident: str) -> tuple[str, CheckpointSigned, str]:
+    """Sign the record as it stands; the incident's id, the checkpoint, and the key's fingerprint.
+
+    Raises NotApproved when the actor may not take evidence, RecordError when the record cannot be extended.
+    """
+    incident_id = named(wiring, incident)
+    admit(wiring, actor, Act.EXPORT, incident=incident_id)
+    signed = checkpoint(wiring, incident_id, signer=signer_of(wiring))
+    return incident_id, signed, signatures.fingerprint(signed.public_key)
 
 
 def pack(

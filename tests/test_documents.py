@@ -146,7 +146,7 @@ def test_the_help_in_the_document_is_the_real_one(
 def test_no_command_is_missing_from_the_document() -> None:
     """Every word that the help of the command and its groups lists has its own section."""
     documented = dict(helps())
-    for group in ("", "drill", "inventory", "playbook", "record", "review"):
+    for group in ("", "drill", "inventory", "playbook", "record", "review", "evidence"):
         listed = re.findall(r"^│ ([a-z][a-z-]*) ", documented[group], flags=re.MULTILINE)
         assert listed
         assert [word for word in listed if f"{group} {word}".strip() not in documented] == []

@@ -1,0 +1,92 @@
+"""The evidence commands: a pack of a real response, verified where there is nothing else, without a secret in it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from small_shop import Shop
+
+from console.main import run
+from console.output import ExitCode
+
+
+def answer(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, Any]:
+    """Run with --json; the exit code and the one document on standard output."""
+    capsys.readouterr()
+    code = run([*arguments, "--json"])
+    return code, json.loads(capsys.readouterr().out)
+
+
+@pytest.fixture
+def case(shop: Shop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
+    """A credential that was declared leaked and cut, on real servers."""
+    monkeypatch.setenv("KEYQUELL_CONFIG", str(shop.config))
+    code, opened = answer(capsys, "declare", shop.credential, "--as", "alice")
+    assert code == ExitCode.OK
+    return str(opened["id"])
+
+
+def test_a_pack_of_a_response_is_verified_without_settings_and_holds_no_secret(
+    case: str, shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Packed here, verified elsewhere by fingerprint; no secret of the estate or the state folder stands in it."""
+    file = tmp_path / "case.evidence"
+    code, made = answer(capsys, "evidence", "pack", case, "--output", str(file), "--as", "dana")
+    assert code == ExitCode.OK
+
+    secrets = [json.loads(each.read_text()) for each in (shop.root / "secrets").glob("*.json")]
+    values = [str(value) for each in secrets for name, value in each.items() if "ecret" in name or "token" in name]
+    values += (shop.root / "state" / "evidence.key").read_text().splitlines()[1:2]
+    assert len(values) >= 2
+    content = file.read_bytes()
+    assert [each for each in values if each.encode() in content] == []
+    assert b"two lattes" not in content
+
+    monkeypatch.delenv("KEYQUELL_CONFIG")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    code, found = answer(capsys, "evidence", "verify", str(file), "--trust", made["fingerprint"])
+    assert (code, found["verified"], found["failed"]) == (ExitCode.OK, True, [])
+    assert (found["incident"], found["head"]) == (case, made["head"])
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+def test_an_altered_pack_ends_with_1_and_says_so(case: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Also for people: the first word is the answer, and what cannot be verified is listed."""
+    file = tmp_path / "case.evidence"
+    run(["evidence", "pack", case, "--output", str(file)])
+    capsys.readouterr()
+    assert run(["evidence", "verify", str(file)]) == ExitCode.OK
+    said = capsys.readouterr().out
+    assert said.startswith("VERIFIED")
+    assert "Not verified here:" in said
+    altered = bytearray(file.read_bytes())
+    altered[len(altered) // 2] ^= 1
+    file.write_bytes(bytes(altered))
+    assert run(["evidence", "verify", str(file)]) == ExitCode.FAILED
+    assert capsys.readouterr().out.startswith("NOT VERIFIED")
+
+
+def test_evidence_is_never_written_over(case: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file that is there stays as it is."""
+    file = tmp_path / "case.evidence"
+    file.write_text("mine")
+    code, document = answer(capsys, "evidence", "pack", case, "--output", str(file))
+    assert (code, file.read_text()) == (ExitCode.USAGE, "mine")
+    assert "is there already" in document["error"]
+
+
+def test_a_checkpoint_is_signed_once_for_one_state_of_the_record(case: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The same record a second time gives the same checkpoint."""
+    code, first = answer(capsys, "evidence", "checkpoint", case)
+    assert code == ExitCode.OK
+    assert answer(capsys, "evidence", "checkpoint", case) == (ExitCode.OK, first)
+
+
+def test_a_pack_that_is_not_there_is_a_slip(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A wrong path is no failed verification."""
+    code, _ = answer(capsys, "evidence", "verify", str(tmp_path / "none"))
+    assert code == ExitCode.USAGE
