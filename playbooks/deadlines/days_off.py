@@ -15,7 +15,7 @@ The New York Stock Exchange's calendar differs (it trades on Columbus and Vetera
 
 
 def known_place(code: str) -> str:
-    """``code`` when it is a country, or a part of one like ``DE-BY``, whose holidays are known, or ""; else ValueError."""
+    """The code of a country, or of a part of one (``DE-BY``), whose holidays are known, or ""; ValueError for others."""
     country, _, part = code.partition("-")
     parts = holidays.list_supported_countries(include_aliases=True).get(country)
     if code and (parts is None or (part and part not in parts)):
