@@ -13,6 +13,7 @@ from rich.markup import escape
 
 from console.commands import (
     approvals,
+    deadlines,
     drills,
     estates,
     evidence,
@@ -65,6 +66,7 @@ app.command(playbooks.playbook)
 app.command(records.record)
 app.command(reviews.review)
 app.command(evidence.evidence)
+app.command(deadlines.deadline)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

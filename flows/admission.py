@@ -38,6 +38,7 @@ class Act(Enum):
     REVIEW_GLASS = ("review a broken glass", (Role.APPROVE, Role.RETIRE, Role.AUDIT))
     REVIEW_MESSAGE = ("review a message", (Role.CONTAIN, Role.APPROVE))
     REVIEW = ("write the review", (Role.CONTAIN, Role.APPROVE, Role.RETIRE, Role.AUDIT))
+    DEADLINE = ("record a deadline", (Role.CONTAIN, Role.APPROVE, Role.RETIRE, Role.AUDIT))
     EXPORT = ("export the record", (Role.AUDIT,))
     READ = ("read", tuple(Role))
 

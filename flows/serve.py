@@ -18,6 +18,7 @@ from typing import Protocol
 from flows.alone import alone
 from flows.background import Background
 from flows.boards import Boards
+from flows.deadline_reminders import Reminders
 from flows.escalation import Escalations
 from flows.flow_loop import FlowLoop
 from flows.prefect_care import PrefectCare, hush_prefect
@@ -117,6 +118,7 @@ class _Serving:
             "watch": lambda: watch(wiring, self._background, on_trouble=self._sayings.trouble, stop=stop),
             "boards": lambda: Boards(wiring, on_trouble=self._sayings.trouble).run(stop),
             "siem": lambda: Feeds(wiring, on_trouble=self._sayings.trouble).run(stop),
+            "deadlines": lambda: Reminders(wiring, on_trouble=self._sayings.trouble).run(stop),
             "escalations": lambda: Escalations(wiring, on_trouble=self._sayings.trouble).run(stop),
         }
         threads = [threading.Thread(target=each, daemon=True, name=name) for name, each in work.items()]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from playbooks.deadlines.days_off import known_place
+from playbooks.deadlines.rules import known_zone
 from playbooks.errors import InvalidInput
 from playbooks.yaml_lines import Document, load_yaml
 
@@ -84,6 +86,17 @@ class Web(_Section):
         return urlsplit(self.url).hostname or "localhost"
 
 
+class Deadlines(_Section):
+    """Which regimes apply to this organisation (none by itself), and where it counts its days."""
+
+    applies: tuple[str, ...] = Field(default=(), description="Regimes, as `keyquell deadline rules` names them.")
+    rules: Path | None = Field(default=None, description="The organisation's own file of rules, instead of ours.")
+    country: Annotated[str, AfterValidator(known_place)] = Field(
+        default="", description="Whose public holidays count: DE, or DE-BY for a part of it."
+    )
+    timezone: Annotated[str, AfterValidator(known_zone)] = Field(default="UTC", min_length=1)
+
+
 class Exercise(_Section):
     """Present only in a drill: every incident opened here is an exercise and is marked so."""
 
@@ -110,6 +123,7 @@ class Settings(_Section):
     siem: tuple[dict[str, Any], ...] = Field(default=(), description="Where findings go, for other systems.")
     web: Web = Web()
     policy: Policy = Policy()
+    deadlines: Deadlines = Deadlines()
     exercise: Exercise | None = None
 
     @property
@@ -145,6 +159,8 @@ def load_settings(path: Path | None = None) -> Settings:
     }
     if settings.roster is not None:
         anchored["roster"] = base / settings.roster
+    if settings.deadlines.rules is not None:
+        anchored["deadlines"] = settings.deadlines.model_copy(update={"rules": base / settings.deadlines.rules})
     return settings.model_copy(update={"state": base / settings.state, "estate": base / settings.estate, **anchored})
 
 

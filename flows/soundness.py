@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 
+from flows.deadlines import book
 from flows.wiring import Wiring, name_of
 from playbooks.errors import InvalidInput, KeyquellError
 
 
 def refuse_mistakes(wiring: Wiring) -> None:
-    """Read roster and estate, and open all that the settings list (detectors, pagers, receivers …); no network is used.
+    """Read roster, estate and rules of deadlines, open all that is listed (detectors, pagers …); no network is used.
 
     Raises InvalidInput for the first mistake.  What may mend itself (a backend that is away) is no mistake.
     """
     wiring.estate  # noqa: B018 - reading it raises when it cannot be read
     wiring.roster  # noqa: B018
+    book(wiring)
     settings = wiring.settings
     listed = {
         "detectors": settings.detectors,

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 import flows
 from console.main import app, run
-from flows.settings import Exercise, Policy, Settings, Web, load_settings
+from flows.settings import Deadlines, Exercise, Policy, Settings, Web, load_settings
 from flows.wiring import load_estate
 from integrations.hooks import HookAuth
 from integrations.registry import ADAPTERS
@@ -94,7 +94,7 @@ def adapters_options() -> Iterator[type[BaseModel]]:
 
 def test_every_field_is_in_the_document() -> None:
     """Settings, connections, estate, people, every adapter: a new field without a word about it fails here."""
-    own = (Settings, Policy, Web, Exercise, SlackOptions, HookAuth, *MODELS.values(), *ENTRIES, *PEOPLE)
+    own = (Settings, Policy, Web, Deadlines, Exercise, SlackOptions, HookAuth, *MODELS.values(), *ENTRIES, *PEOPLE)
     wanted = {
         field.alias or name for model in (*own, *adapters_options()) for name, field in model.model_fields.items()
     }
@@ -103,7 +103,7 @@ def test_every_field_is_in_the_document() -> None:
     assert sorted(wanted - {"source"} - said) == []
 
 
-@pytest.mark.parametrize(("section", "model"), [("policy", Policy), ("web", Web)])
+@pytest.mark.parametrize(("section", "model"), [("policy", Policy), ("web", Web), ("deadlines", Deadlines)])
 def test_the_defaults_in_the_document_are_the_real_ones(section: str, model: type[BaseModel]) -> None:
     """One row for each field, and its default as the program has it, before the unit."""
     text = CONFIGURATION.partition(f"### {section}\n")[2].partition("\n#")[0]
@@ -115,8 +115,10 @@ def test_the_defaults_in_the_document_are_the_real_ones(section: str, model: typ
 
 def _plain(default: object) -> str:
     """A default as people write it."""
-    if default == ():
+    if default in ((), ""):
         return "none"
+    if isinstance(default, str):
+        return default
     is_number = isinstance(default, int | float) and not isinstance(default, bool)
     return f"{default:g}" if is_number else str(default).lower()
 
@@ -146,7 +148,7 @@ def test_the_help_in_the_document_is_the_real_one(
 def test_no_command_is_missing_from_the_document() -> None:
     """Every word that the help of the command and its groups lists has its own section."""
     documented = dict(helps())
-    for group in ("", "drill", "inventory", "playbook", "record", "review", "evidence"):
+    for group in ("", "drill", "inventory", "playbook", "record", "review", "evidence", "deadline"):
         listed = re.findall(r"^│ ([a-z][a-z-]*) ", documented[group], flags=re.MULTILINE)
         assert listed
         assert [word for word in listed if f"{group} {word}".strip() not in documented] == []

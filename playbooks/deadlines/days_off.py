@@ -15,7 +15,7 @@ The New York Stock Exchange's calendar differs (it trades on Columbus and Vetera
 
 
 def known_place(code: str) -> str:
-    """The code of a country, or of a part of one (``DE-BY``), whose holidays are known, or ""; ValueError for others."""
+    """The code of a country (``DE``) or a part of it (``DE-BY``) with known holidays, or ""; ValueError for others."""
     country, _, part = code.partition("-")
     parts = holidays.list_supported_countries(include_aliases=True).get(country)
     if code and (parts is None or (part and part not in parts)):
