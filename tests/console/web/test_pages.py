@@ -22,7 +22,7 @@ from playbooks.errors import NotApproved
 from playbooks.event_bodies import body_of
 from playbooks.record import INSTALLATION, EventKind
 
-PAGES = ("/", "/incidents", f"/incidents/{CASE}", "/keys", "/audit")
+PAGES = ("/", "/incidents", f"/incidents/{CASE}", "/estate", "/keys", "/audit")
 
 
 @pytest.fixture(scope="module")
@@ -261,7 +261,7 @@ def _write_a_note(office: WebOffice) -> None:
 
 
 @pytest.mark.parametrize("width", [1240, 390])
-@pytest.mark.parametrize("path", [*PAGES, "/sign-in"])
+@pytest.mark.parametrize("path", [*PAGES, f"/estate?incident={CASE}", "/sign-in"])
 def test_axe_finds_nothing_serious(served: WebOffice, browser: Browser, path: str, width: int) -> None:
     """At desktop and at phone size; nothing is wider than the screen, and the browser complains of nothing."""
     enter(served, browser)
