@@ -23,7 +23,7 @@ from console.web.pages import STATIC, told
 from console.web.roster_visitors import RosterVisitors
 from console.web.site import Site
 from console.web.threads import Threads
-from console.web.views import audit, cases, estate, keys, now
+from console.web.views import audit, case, cases, deadlines, estate, keys, now
 from console.web.visitors import SignInNeededError, Visitors
 from flows.background import Background
 from flows.open_links import OpenLinks
@@ -34,7 +34,7 @@ from playbooks.desk import Desk
 
 _FOR_PEOPLE = ("/approve/", "/enrol/")
 _FOR_PROGRAMS = "/api/v1"
-_VIEWS = (now, cases, estate, keys, audit)
+_VIEWS = (now, cases, deadlines, estate, keys, audit)
 """The pages in the order of the navigation."""
 
 
@@ -68,7 +68,7 @@ def create_app(wiring: Wiring, desk: Desk, background: Background, *, chat: Any 
         app.include_router(sign_in.router(wiring, doors, people))
     sections = tuple(each.SECTION for each in _VIEWS)
     site = Site(wiring, desk, background, Overview(wiring), visitors, people, sections)
-    for view in _VIEWS:
+    for view in (*_VIEWS, case):
         app.include_router(view.router(site))
     app.include_router(Live(site).router())
     app.include_router(open_metrics.router(site))
