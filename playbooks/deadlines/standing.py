@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from playbooks.deadlines.counting import Place, due_at
 from playbooks.deadlines.rules import Rule, Rules
-from playbooks.event_bodies import DeadlineSettled
+from playbooks.event_bodies import ClockStarted, DeadlineSettled
 from playbooks.oversight import Oversight
 
 SOON = 0.8
@@ -40,7 +40,8 @@ class Deadline:
 
     ``started_at`` and ``due_at`` are None while its anchor is missing; ``due_at`` also where the rule has no clock.
     ``used`` is the share of the time that has passed, 0 without a clock.  ``margin`` is deadline − filing: negative
-    when it was filed late, None when there is none.  ``why`` says what it waits for, or why it is off.
+    when it was filed late, None when there is none.  ``clock`` is who said that the trigger became true.  ``why`` says
+    what it waits for, or why it is off.
     """
 
     rule: Rule
@@ -50,6 +51,7 @@ class Deadline:
     used: float = 0.0
     settled: DeadlineSettled | None = None
     margin: timedelta | None = None
+    clock: ClockStarted | None = None
     why: str = ""
 
     @property
@@ -96,23 +98,31 @@ def anchor(rule: Rule, oversight: Oversight, place: Place) -> tuple[datetime | N
 def _standing(
     rule: Rule, oversight: Oversight, rules: Rules, applies: frozenset[str], place: Place, now: datetime
 ) -> Deadline:
-    settled = oversight.settled.get(rule.id)
+    settled, clock = oversight.settled.get(rule.id), oversight.clocks.get(rule.starts.trigger)
     start, due = anchor(rule, oversight, place)
     if settled is not None and settled.outcome == "filed":
         margin = due - settled.at if due else None
         late = margin is not None and margin < timedelta()
         state = State.FILED_LATE if late else State.FILED
-        return Deadline(rule=rule, state=state, started_at=start, due_at=due, settled=settled, margin=margin)
+        return Deadline(
+            rule=rule, state=state, started_at=start, due_at=due, settled=settled, margin=margin, clock=clock
+        )
     if settled is not None:
         return Deadline(
-            rule=rule, state=State.NOT_DUE, started_at=start, due_at=due, settled=settled, why=settled.reason
+            rule=rule,
+            state=State.NOT_DUE,
+            started_at=start,
+            due_at=due,
+            settled=settled,
+            clock=clock,
+            why=settled.reason,
         )
     if off := rule.objection(now) or ("" if rule.regime in applies else "the settings do not say that it applies"):
         return Deadline(rule=rule, state=State.OFF, why=off)
     if start is None:
         return _waiting(rule, oversight, rules)
     used = _used(start, due, now)
-    return Deadline(rule=rule, state=_state(due, used, now), started_at=start, due_at=due, used=used)
+    return Deadline(rule=rule, state=_state(due, used, now), started_at=start, due_at=due, used=used, clock=clock)
 
 
 def _state(due: datetime | None, used: float, now: datetime) -> State:
