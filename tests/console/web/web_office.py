@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -190,11 +190,11 @@ def web_office(root: Path, **settings: Any) -> Iterator[WebOffice]:
 
 
 @contextmanager
-def served_office(root: Path, **web: Any) -> Iterator[WebOffice]:
-    """An office whose page a browser can open at ``settings.web.url``."""
+def served_office(root: Path, *, more: Mapping[str, Any] | None = None, **web: Any) -> Iterator[WebOffice]:
+    """An office whose page a browser can open at ``settings.web.url``; ``more`` are further settings."""
     port = _free_port()
     with (
-        web_office(root, web={"port": port, "url": f"http://localhost:{port}", **web}) as office,
+        web_office(root, web={"port": port, "url": f"http://localhost:{port}", **web}, **(more or {})) as office,
         _serving(office.app, port),
     ):
         office.case()
