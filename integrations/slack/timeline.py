@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 
 from playbooks import deeds
 from playbooks import event_bodies as bodies
@@ -49,7 +49,8 @@ class _Teller:
 
     def tell(self, body: Body) -> str:
         """The sentence, "" when the event is not for people."""
-        return self._of_case(body) or self._of_people(body) or self._of_messages(body) or self._of_steps(body)
+        told = self._of_case(body) or self._of_people(body) or self._of_deadlines(body)
+        return told or self._of_messages(body) or self._of_steps(body)
 
     def _of_case(self, body: Body) -> str:
         match body:
@@ -110,6 +111,20 @@ class _Teller:
                 return f"{body.by} noted: {body.text}"
         return ""
 
+    def _of_deadlines(self, body: Body) -> str:
+        match body:
+            case bodies.ClockStarted():
+                return f"{body.by} started the clock {body.trigger}, from {_when(body.at)}"
+            case bodies.DeadlineSettled(outcome="filed"):
+                return f"{body.by} recorded that {body.rule} was filed, {_when(body.at)}"
+            case bodies.DeadlineSettled():
+                return f"{body.by} decided that {body.rule} is not due: {body.reason}"
+            case bodies.DeadlineReminded(percent=100):
+                return f"the deadline {body.rule} is OVER since {_when(body.due_at)}"
+            case bodies.DeadlineReminded():
+                return f"the deadline {body.rule} is due {_when(body.due_at)}: {body.percent} % of its time is used"
+        return ""
+
     def _of_messages(self, body: Body) -> str:
         match body:
             case bodies.MessageDrafted():
@@ -150,3 +165,7 @@ class _Teller:
     def _doing(self, step: str) -> str:
         action = self.actions.get(step)
         return doing(action) if action is not None else f"step {step}"
+
+
+def _when(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
