@@ -97,7 +97,7 @@ def draw(
     zero: datetime,
 ) -> Picture | None:
     """Lay the picture out; None when there is nothing to show.  Ticks count from ``zero``."""
-    spans = _step_spans(events)
+    spans = step_spans(events)
     times = [moment.at for moment in moments]
     times += [at for attempt in attempts for at in (attempt.at, attempt.finished_at)]
     times += [at for span in spans for at in span[2:4]]
@@ -186,13 +186,14 @@ def _service(requests: Sequence[WorkloadRequest], scale: _Scale, y: float) -> li
     return sorted(marks, key=lambda mark: mark.style == "work-no")
 
 
-_Span = tuple[str, int, datetime, datetime, str]
+Span = tuple[str, int, datetime, datetime, str]
+"""A step's attempt: step, number of the attempt, start, end, result."""
 
 
-def _step_spans(events: Sequence[Event]) -> list[_Span]:
+def step_spans(events: Sequence[Event]) -> list[Span]:
     """(step, attempt, start, end, result) of every attempt at a step; one still running ends with the record."""
     open_spans: dict[str, tuple[int, datetime]] = {}
-    spans: list[_Span] = []
+    spans: list[Span] = []
     for event in events:
         step = str(event.body.get("step", ""))
         if event.kind is EventKind.STEP_STARTED:
@@ -207,10 +208,10 @@ def _step_spans(events: Sequence[Event]) -> list[_Span]:
     return sorted(spans, key=lambda span: span[2])
 
 
-def _phases(picture: Picture, spans: Sequence[_Span], plan: Plan | None, scale: _Scale, y: float) -> float:
+def _phases(picture: Picture, spans: Sequence[Span], plan: Plan | None, scale: _Scale, y: float) -> float:
     """One lane a phase; steps that overlap are drawn below one another."""
     for phase in Phase:
-        mine = [span for span in spans if _phase_of(span[0], plan) == phase.value]
+        mine = [span for span in spans if phase_of(span[0], plan) == phase.value]
         if not mine:
             continue
         ends: list[float] = []
@@ -224,20 +225,22 @@ def _phases(picture: Picture, spans: Sequence[_Span], plan: Plan | None, scale: 
             ends[row] = x + width
             again = f", attempt {attempt}" if attempt > 1 else ""
             title = f"{step}{again}: {result}, {(end - start).total_seconds():.3f} s"
-            marks.append(Mark(x, y + 7 + row * (_BAR + _GAP), width, _BAR, f"step-{_tone(result)}", title))
+            marks.append(Mark(x, y + 7 + row * (_BAR + _GAP), width, _BAR, f"step-{tone_of(result)}", title))
         picture.marks += marks
         y = _lane(picture, phase_name(phase), y, max(14 + len(ends) * (_BAR + _GAP) - _GAP, 24))
     return y
 
 
-def _phase_of(step_id: str, plan: Plan | None) -> str:
+def phase_of(step_id: str, plan: Plan | None) -> str:
+    """The phase of a step by the plan, or else by its name."""
     for step in plan.steps if plan else ():
         if step.id == step_id:
             return step.phase.value
     return step_id.partition(".")[0]
 
 
-def _tone(result: str) -> str:
+def tone_of(result: str) -> str:
+    """The class by which a result is coloured: good, done, idle, bad."""
     return {"proven": "good", "done": "done", "unavailable": "idle", "running": "idle"}.get(result, "bad")
 
 
