@@ -9,7 +9,8 @@ from __future__ import annotations
 import threading
 
 from flows.background import Trouble, log_trouble
-from flows.deadlines import Book, book, with_clocks
+from flows.deadlines import Book, book
+from flows.docket import docket
 from flows.messages import deliver
 from flows.outbox import queue
 from flows.urgency import after_the_proofs, after_the_urgent
@@ -46,13 +47,15 @@ class Reminders:
         after_the_proofs()
         count = 0
         try:
-            rules, marked = book(self._wiring), with_clocks(self._wiring)
+            rules, marked = book(self._wiring), docket(self._wiring).look()
         except KeyquellError as error:
             self._on_trouble("deadlines", error)
             return 0
-        for incident_id in sorted(marked):
+        now = self._wiring.clock()
+        for incident_id, marks in sorted(marked.items()):
             try:
-                count += self._remind(incident_id, rules)
+                if rules.any_open(marks.oversight, now) and owed(rules.standings(marks.oversight, now), marks.reminded):
+                    count += self._remind(incident_id, rules)
             except KeyquellError as error:
                 self._on_trouble(incident_id, error)
             except Exception as error:  # noqa: BLE001 - reported by its type; its text may hold a secret
@@ -91,7 +94,7 @@ class Reminders:
     def _owed(self, incident: Incident, rules: Book) -> list[Reminder]:
         events = self._wiring.records.of_kind(EventKind.DEADLINE_REMINDED, incident=incident.id)
         told = [body for body in map(read_body, events) if isinstance(body, DeadlineReminded)]
-        return owed(rules.standings(incident, self._wiring.clock()), told)
+        return owed(rules.standings(incident.oversight, self._wiring.clock()), told)
 
 
 def _message(incident: Incident, reminder: Reminder) -> Message:

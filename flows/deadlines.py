@@ -11,16 +11,18 @@ from zoneinfo import ZoneInfo
 from pydantic import JsonValue
 
 from flows.admission import Act, Admitted, admit
+from flows.docket import docket
 from flows.lookup import named
 from flows.overview import Overview
 from flows.wiring import Wiring
 from playbooks.deadlines.counting import Place
 from playbooks.deadlines.rules import Rule, Rules, load_rules, own_rules
-from playbooks.deadlines.standing import Deadline, State, standings
+from playbooks.deadlines.standing import Deadline, State, anchor, standings
 from playbooks.desk import Actor
-from playbooks.errors import Conflict, InvalidInput, KeyquellError
+from playbooks.errors import Conflict, InvalidInput
 from playbooks.event_bodies import body_of
 from playbooks.incident import Incident
+from playbooks.oversight import Oversight
 from playbooks.record import EventKind
 
 RECENT = timedelta(days=30)
@@ -38,16 +40,25 @@ class Book:
     applies: tuple[str, ...]
     place: Place
 
-    def standings(self, incident: Incident, now: datetime) -> tuple[Deadline, ...]:
+    def standings(self, oversight: Oversight, now: datetime) -> tuple[Deadline, ...]:
         """Every rule as it stands in one case."""
-        return standings(incident.oversight, self.rules, applies=self.applies, place=self.place, now=now)
+        return standings(oversight, self.rules, applies=self.applies, place=self.place, now=now)
 
-    def triggers(self, incident: Incident, now: datetime) -> dict[str, str]:
+    def any_open(self, oversight: Oversight, now: datetime) -> bool:
+        """Does any clock run?  Cheap where nothing was recorded, or all that was is settled."""
+        possible = [
+            each
+            for each in self.active(now)
+            if each.id not in oversight.settled and anchor(each, oversight, self.place)[0] is not None
+        ]
+        return bool(possible)
+
+    def triggers(self, oversight: Oversight, now: datetime) -> dict[str, str]:
         """What may still be recorded in a case, by name, in words: triggers of rules that are on."""
         wanted: set[str] = set()
         for each in self.active(now):
             wanted |= {each.starts.trigger, each.starts.no_later.trigger if each.starts.no_later else ""}
-        known = incident.oversight.clocks
+        known = oversight.clocks
         return {name: words for name, words in self.rules.triggers.items() if name in wanted and name not in known}
 
     def active(self, now: datetime) -> list[Rule]:
@@ -96,34 +107,22 @@ def rules_of(path: Path) -> Rules:
 
 def of_case(wiring: Wiring, word: str) -> CaseDeadlines:
     """The deadlines of one incident (id or code name).  Raises InvalidInput."""
-    return _told(wiring.incident(named(wiring, word)), book(wiring), wiring.clock())
+    case = wiring.incident(named(wiring, word))
+    is_open = case.closed is None
+    rules, now = book(wiring), wiring.clock()
+    return _told(case.id, case.codename, case.oversight, rules, now, exercise=case.exercise, open=is_open)
 
 
 def everywhere(wiring: Wiring, overview: Overview) -> list[CaseDeadlines]:
-    """Those of every open case, of cases closed lately, and of closed ones whose clocks still run.
-
-    A record that cannot be read hides no other one.
-    """
-    now, rules = wiring.clock(), book(wiring)
-    marked = with_clocks(wiring)
+    """Those of every open case, of cases closed lately, and of closed ones whose clocks still run."""
+    now, rules, marked = wiring.clock(), book(wiring), docket(wiring).look()
     found = []
     for each in overview.all():
         recent = each.closed_at is None or now - each.closed_at <= RECENT
-        if not recent and each.id not in marked:
-            continue
-        try:
-            told = _told(wiring.incident(each.id), rules, now)
-        except KeyquellError:
-            continue
-        if recent or any(one.state.open for one in told.deadlines):
-            found.append(told)
+        oversight = marked[each.id].oversight if each.id in marked else Oversight()
+        if recent or rules.any_open(oversight, now):
+            found.append(_told(each.id, each.codename, oversight, rules, now, exercise=each.exercise, open=each.open))
     return found
-
-
-def with_clocks(wiring: Wiring) -> frozenset[str]:
-    """The incidents in which a clock was started or a deadline settled."""
-    kinds = (EventKind.CLOCK_STARTED, EventKind.DEADLINE_SETTLED)
-    return frozenset(each.incident for kind in kinds for each in wiring.records.of_kind(kind))
 
 
 def start_clock(
@@ -142,7 +141,7 @@ def start_clock(
                 f"{now.id}: the clock of {trigger} was started at {known.at.isoformat()} by {known.by}.",
                 hint="A clock is started once; if that was wrong, decide with a reason what is not due.",
             )
-        startable = book(wiring).triggers(now, wiring.clock())
+        startable = book(wiring).triggers(now.oversight, wiring.clock())
         _among(trigger, startable, f"{trigger!r} starts no clock here")
         return body_of(
             EventKind.CLOCK_STARTED, trigger=trigger, at=_moment(wiring, now, at), by=who.name, reason=_short(reason)
@@ -197,14 +196,23 @@ def moment_of(text: str, zone: str) -> datetime | None:
     return (found if found.tzinfo else found.replace(tzinfo=ZoneInfo(zone))).astimezone(UTC)
 
 
-def _told(incident: Incident, rules: Book, now: datetime) -> CaseDeadlines:
+def _told(
+    incident: str,
+    codename: str,
+    oversight: Oversight,
+    rules: Book,
+    now: datetime,
+    *,
+    exercise: bool,
+    open: bool,  # noqa: A002 - as Summary says it
+) -> CaseDeadlines:
     return CaseDeadlines(
-        incident=incident.id,
-        codename=incident.codename,
-        exercise=incident.exercise,
-        open=incident.closed is None,
-        deadlines=tuple(each for each in rules.standings(incident, now) if each.state is not State.OFF),
-        triggers=rules.triggers(incident, now),
+        incident=incident,
+        codename=codename,
+        exercise=exercise,
+        open=open,
+        deadlines=tuple(each for each in rules.standings(oversight, now) if each.state is not State.OFF),
+        triggers=rules.triggers(oversight, now),
     )
 
 
@@ -244,7 +252,7 @@ def _moment(wiring: Wiring, incident: Incident, at: datetime | None) -> str:
 
 def _unfiled(wiring: Wiring, incident: Incident, rule: str) -> State:
     """How the deadline stands; InvalidInput when there is none of this name, it is off, or it was filed."""
-    found = {each.rule.id: each for each in book(wiring).standings(incident, wiring.clock())}
+    found = {each.rule.id: each for each in book(wiring).standings(incident.oversight, wiring.clock())}
     _among(rule, found, f"no rule is called {rule!r}")
     deadline = found[rule]
     if deadline.state is State.OFF:
