@@ -28,17 +28,20 @@ def draft(
 ) -> int:
     """Draft the review (of an exercise: the after-action report) from the record; every number names its event."""
     from console.report.review import review_markdown, write_review
+    from flows.comparisons import comparison
     from flows.lookup import named
+    from flows.overview import Overview
     from flows.wiring import Wiring
 
     with Wiring.from_file(common.config) as wiring:
         incident = named(wiring, incident)
         events, now = wiring.records.events(incident), wiring.clock()
+        compared = comparison(wiring, incident, Overview(wiring).all())
     if output is None:
-        text = review_markdown(events, now=now)
+        text = review_markdown(events, now=now, compared=compared)
         show(common, {"incident": incident, "review": text}, text)
     else:
-        write_review(events, output, now=now)
+        write_review(events, output, now=now, compared=compared)
         show(common, {"incident": incident, "file": str(output)}, str(output))
     return ExitCode.OK
 

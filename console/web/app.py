@@ -23,7 +23,7 @@ from console.web.pages import STATIC, told
 from console.web.roster_visitors import RosterVisitors
 from console.web.site import Site
 from console.web.threads import Threads
-from console.web.views import audit, case, cases, deadlines, estate, keys, now
+from console.web.views import audit, case, cases, deadlines, estate, keys, now, review
 from console.web.visitors import SignInNeededError, Visitors
 from flows.background import Background
 from flows.open_links import OpenLinks
@@ -68,7 +68,7 @@ def create_app(wiring: Wiring, desk: Desk, background: Background, *, chat: Any 
         app.include_router(sign_in.router(wiring, doors, people))
     sections = tuple(each.SECTION for each in _VIEWS)
     site = Site(wiring, desk, background, Overview(wiring), visitors, people, sections)
-    for view in (*_VIEWS, case):
+    for view in (*_VIEWS, case, review):
         app.include_router(view.router(site))
     app.include_router(Live(site).router())
     app.include_router(open_metrics.router(site))

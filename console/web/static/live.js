@@ -5,7 +5,8 @@ let waiting = false;
 
 function busy() {
   const active = document.activeElement;
-  return active && active.closest("form") && active.closest("main");
+  const written = [...document.querySelectorAll("main input, main textarea")].some((each) => each.value !== each.defaultValue);
+  return written || (active && active.closest("form") && active.closest("main"));
 }
 
 async function renew() {

@@ -22,7 +22,17 @@ from playbooks.errors import NotApproved
 from playbooks.event_bodies import body_of
 from playbooks.record import INSTALLATION, EventKind
 
-PAGES = ("/", "/incidents", f"/incidents/{CASE}", f"/incidents/{CASE}/record", "/estate", "/deadlines", "/keys", "/audit")
+PAGES = (
+    "/",
+    "/incidents",
+    f"/incidents/{CASE}",
+    f"/incidents/{CASE}/record",
+    f"/incidents/{CASE}/review",
+    "/estate",
+    "/deadlines",
+    "/keys",
+    "/audit",
+)
 
 
 @pytest.fixture(scope="module")
