@@ -15,6 +15,7 @@ from flows.docket import docket
 from flows.lookup import named
 from flows.overview import Overview
 from flows.wiring import Wiring
+from integrations.findings import masked
 from playbooks.deadlines.counting import Place
 from playbooks.deadlines.rules import Rule, Rules, load_rules, own_rules
 from playbooks.deadlines.standing import Deadline, State, anchor, standings
@@ -190,10 +191,10 @@ def moment_of(text: str, zone: str) -> datetime | None:
         return None
     try:
         found = datetime.fromisoformat(text.strip())
-    except ValueError as error:
+        return (found if found.tzinfo else found.replace(tzinfo=ZoneInfo(zone))).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
         hint = "Write it as 2026-05-31T14:05, or with an offset: 2026-05-31T14:05+02:00."
         raise InvalidInput(f"{text[:40]!r} is no time.", hint=hint) from error
-    return (found if found.tzinfo else found.replace(tzinfo=ZoneInfo(zone))).astimezone(UTC)
 
 
 def _told(
@@ -272,4 +273,5 @@ def _among(word: str, known: Collection[str], sentence: str) -> None:
 
 
 def _short(text: str) -> str:
-    return text.strip()[:_LONGEST]
+    """What a person wrote, not too long, and with secrets blanked."""
+    return masked(text.strip()[:_LONGEST])

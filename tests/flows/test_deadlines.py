@@ -140,10 +140,20 @@ def test_a_time_without_a_zone_is_of_the_organisations_zone(text: str, at: datet
     assert moment_of(text, "Europe/Berlin") == at
 
 
-def test_what_is_no_time_is_refused() -> None:
-    """With the way to write it."""
+@pytest.mark.parametrize("text", ["yesterday", "2026-13-01", "0001-01-01T00:00", "9999-12-31T23:59-12:00"])
+def test_what_is_no_time_is_refused(text: str) -> None:
+    """With the way to write it; also before the calendar begins and after it ends."""
     with pytest.raises(InvalidInput, match="is no time"):
-        moment_of("yesterday", "UTC")
+        moment_of(text, "Europe/Berlin")
+
+
+def test_a_secret_in_a_reason_is_blanked(wiring: OpenedByHand) -> None:
+    """People paste things."""
+    token = "ghp_" + "a1B2" * 9
+    decide_not_due(wiring, MEI, ID, "gdpr-authority", reason=f"it was only {token} of a test")
+    assert token not in wiring.case.oversight.settled["gdpr-authority"].reason
+    file(wiring, MEI, ID, "gdpr-authority", reference="2026-117")
+    assert wiring.case.oversight.settled["gdpr-authority"].reference == "2026-117"
 
 
 # --- which rules -------------------------------------------------------------------------------------
