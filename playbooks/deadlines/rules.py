@@ -14,7 +14,7 @@ from importlib import resources
 from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from playbooks.errors import InvalidInput
 from playbooks.yaml_lines import load_yaml, locate
@@ -128,6 +128,14 @@ class Rule(_Part):
     in_force: bool = True
     in_force_from: date | None = None
     enabled: bool = True
+
+    @field_validator("cutoff", mode="before")
+    @classmethod
+    def _quoted(cls, value: object) -> object:
+        """YAML reads a bare 17:30 as the number 1050."""
+        if isinstance(value, (int, float)):
+            raise ValueError('write the time in quotes: "17:30"')
+        return value
 
     @model_validator(mode="after")
     def _countable(self) -> Self:

@@ -95,6 +95,7 @@ RULE = (
         ("within: {amount: 1, unit: hours}, ", "", "needs within"),
         ("counting: elapsed", "counting: promptly", "without within"),
         ("confidence: memory", "confidence: memory, cutoff: '17:30'", "cutoff belongs"),
+        ("confidence: memory", "confidence: memory, cutoff: 17:30", "in quotes"),
         ("confidence: memory", "confidence: memory, zone: Mars/Base", "no time zone"),
         ("source: {name: S}", "source: {name: S, url: 'javascript:x'}", "url"),
     ],

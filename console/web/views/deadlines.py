@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
-from urllib.parse import parse_qs
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 from starlette.responses import Response
 
-from console.output import login_name
-from console.web.deadline_rows import CaseRows, all_rows, by_urgency, forms
+from console.web.acting import actor_of, said_in
+from console.web.deadline_rows import CaseRows, Row, all_rows, by_urgency, forms
 from console.web.pages import told
 from console.web.refusals import refused
 from console.web.sign_in import from_ours
 from console.web.site import Section, Site
-from console.web.visitors import Visitor
 from flows.deadlines import Book, book, decide_not_due, file, moment_of, start_clock
 from playbooks.deadlines.standing import State
 from playbooks.deadlines.words import counted, length
@@ -25,6 +23,9 @@ from playbooks.desk import Actor
 from playbooks.errors import InvalidInput, KeyquellError, NotApproved
 
 SECTION = Section("/deadlines", "Deadlines", "Who must be told, and until when?")
+_CASES = 20
+"""Open cases whose clocks are offered here, the latest first; every case's own page has its own."""
+_SETTLED = 50
 
 
 def router(site: Site) -> APIRouter:
@@ -37,11 +38,11 @@ def router(site: Site) -> APIRouter:
 
     @routes.post("/{incident}/{what}")
     async def record(request: Request, incident: str, what: str) -> Response:
-        said = {key: one[0] for key, one in parse_qs((await request.body()).decode("utf-8", "replace")).items()}
+        said = await said_in(request)
         try:
             if not from_ours(request, site.wiring):
                 raise NotApproved("This request did not come from a page of keyquell.", hint="Use the page's own form.")
-            actor = _actor(site.visitors.writer(request), said)
+            actor = actor_of(site.visitors.writer(request), said)
             await site.people.run(_record, site, actor, incident, what, said)
         except InvalidInput as error:
             return await _page(site, request, trouble=f"{error.message} {error.hint}".strip(), status=422)
@@ -60,13 +61,6 @@ async def _page(site: Site, request: Request, *, trouble: str = "", status: int 
     content = await site.people.run(_content, site)
     fill = [forms(site, visitor, here="/deadlines", exercise=each) for each in (False, True)]
     return site.show(request, "deadlines.html", section=SECTION, status=status, forms=fill, trouble=trouble, **content)
-
-
-def _actor(visitor: Visitor, said: dict[str, str]) -> Actor:
-    """Who records: the person of the session; where no roster is, the name that was given counts."""
-    if visitor.how == "local":
-        return Actor(account=said.get("name", "").strip()[:64] or login_name(), via="cli")
-    return Actor(account=visitor.name, via="web")
 
 
 def _record(site: Site, actor: Actor, incident: str, what: str, said: dict[str, str]) -> None:
@@ -106,12 +100,20 @@ def _content(site: Site) -> dict[str, Any]:
 
 def _board(mark: str, cases: list[CaseRows]) -> dict[str, Any]:
     """Running deadlines by urgency, cases with clocks to start, what was settled; ``mark`` is unique on the page."""
+    waiting = [each for each in cases if each.open and (each.triggers or each.later)]
+    settled = sorted((row for each in cases for row in each.settled), key=_settled_at, reverse=True)
     return {
         "mark": mark,
         "groups": by_urgency(cases),
-        "waiting": [each for each in cases if each.open and (each.triggers or each.later)],
-        "settled": [row for each in cases for row in each.settled],
+        "waiting": waiting[:_CASES],
+        "more": len(waiting[_CASES:]),
+        "settled": settled[:_SETTLED],
     }
+
+
+def _settled_at(row: Row) -> datetime:
+    assert row.deadline.settled is not None  # noqa: S101 - it is among the settled ones
+    return row.deadline.settled.at
 
 
 def _regimes(rules: Book, now: datetime) -> list[tuple[str, list[dict[str, Any]]]]:

@@ -93,6 +93,15 @@ def test_what_is_due_next_comes_first_and_exercises_are_apart(office: WebOffice)
     assert "<b>said" not in signed_in(office).get("/deadlines").text
 
 
+def test_many_open_cases_leave_the_page_readable(office: WebOffice) -> None:
+    """The latest offer their clocks; of the others it says how many there are."""
+    for number in range(22):
+        office.case(f"KQ-2028-{number:04}")
+    page = signed_in(office).get("/deadlines").text
+    assert page.count('class="clocks"') == 20
+    assert "And 3 older cases" in plain(page)
+
+
 def test_a_clock_is_started_and_a_filing_recorded_by_forms(office: WebOffice) -> None:
     """Times are of the organisation's zone; the record says who."""
     client = signed_in(office)
