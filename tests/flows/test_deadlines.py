@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,23 @@ def test_what_cannot_be_starts_nothing(wiring: OpenedByHand, trigger: str, ahead
     with pytest.raises(InvalidInput, match=said):
         start_clock(wiring, MEI, ID, trigger, at=wiring.clock() + ahead)
     assert EventKind.CLOCK_STARTED not in wiring.kinds()
+
+
+def test_of_many_who_start_a_clock_at_once_one_is_believed(wiring: OpenedByHand) -> None:
+    """The others are told who was first."""
+
+    def start(number: int) -> str:
+        try:
+            start_clock(wiring, Actor(account=f"person-{number}", via="cli"), ID, "personal-data-aware")
+        except InvalidInput as error:
+            return error.message
+        return ""
+
+    with ThreadPoolExecutor(8) as pool:
+        said = list(pool.map(start, range(8)))
+    assert said.count("") == 1
+    assert wiring.case.oversight.clocks["personal-data-aware"].by == f"person-{said.index('')}"
+    assert all("was started at" in each for each in said if each)
 
 
 def test_a_filing_is_recorded_once_and_starts_what_follows_it(wiring: OpenedByHand) -> None:
@@ -277,6 +295,17 @@ def test_a_process_that_died_between_message_and_event_tells_nothing_twice(wirin
     assert Killed(wiring, on_trouble=lambda *_: None).round() == 0
     assert Reminders(wiring).round() == 1
     assert len(channel.taken) == 1
+    assert wiring.kinds().count(EventKind.MESSAGE_QUEUED) == 1
+
+
+def test_of_two_processes_that_remind_at_once_one_does(wiring: OpenedByHand) -> None:
+    """The record lets one through."""
+    start_clock(wiring, MEI, ID, "personal-data-aware")
+    wiring.time.ahead = timedelta(hours=40)
+    with Wiring.open(wiring.settings, clock=wiring.clock) as other, ThreadPoolExecutor(4) as pool:
+        counts = list(pool.map(lambda each: Reminders(each).round(), [wiring, other] * 2))
+    assert sum(counts) == 1
+    assert reminded(wiring) == [("gdpr-authority", 50)]
     assert wiring.kinds().count(EventKind.MESSAGE_QUEUED) == 1
 
 
