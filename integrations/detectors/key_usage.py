@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Self
 
@@ -50,6 +51,27 @@ class KeyUsageOptions(BaseModel):
         if len({(key.scheme, key.connection) for key in keys}) > 1:
             raise ValueError("all keys must be of one connection")
         return keys
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What the detector has read of one key: its baseline up to ``read_at``."""
+
+    read_at: datetime
+    baseline: Baseline
+
+
+def readings(cursor: str) -> dict[str, Reading]:
+    """What a cursor of this detector knows, by the key's URI; empty for "".
+
+    Raises InvalidInput when the text is no such cursor.
+    """
+    try:
+        keys = json.loads(cursor)["keys"] if cursor else {}
+        found = {key: state for key, state in keys.items() if state}
+        return {key: Reading(datetime.fromisoformat(state["read"]), _baseline(state)) for key, state in found.items()}
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise InvalidInput("what the detector kept of its readings cannot be read.") from error
 
 
 class KeyUsage:

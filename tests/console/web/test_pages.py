@@ -30,7 +30,7 @@ PAGES = (
     f"/incidents/{CASE}/review",
     "/estate",
     "/deadlines",
-    "/keys",
+    "/keys", "/usage",
     "/audit",
 )
 
