@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -46,6 +47,7 @@ def run(
     common: Common = Common(),
 ) -> int:
     """Run a drill: servers up, leak, attack, response, proof, score, report. Exit code 0 only if valid and passed."""
+    from console.earlier_drills import briefing, earlier_drills, left_to_do
     from console.report import write_drill_report
     from flows.prefect_server import default_home
     from simulations.harness import Drill, run_drill
@@ -54,6 +56,10 @@ def run(
     loaded = load(scenario)
     started = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
     folder = output or default_home() / "drills" / f"{started}-{scenario}-{secrets.token_hex(2)}"
+    returned = left_to_do(common.config, scenario)
+    before = earlier_drills(folder.parent, scenario)
+    if not common.json:
+        show(common, {}, *briefing(returned))
     progress = _Progress(quiet=common.json)
     result = run_drill(
         Drill(
@@ -62,7 +68,7 @@ def run(
             output=folder,
             backends={"kms": kms} if kms else {},
             on_progress=progress.say,
-            write_report=write_drill_report,
+            write_report=partial(write_drill_report, before=before, returned=returned),
         )
     )
     show(common, result.model_dump(mode="json"), *_summary(result, folder))

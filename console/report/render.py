@@ -10,11 +10,15 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from console.report import sections
+from console.report.review import NOTHING, figure
 from console.report.timeline import Moment, draw, exactly
 from console.report.verdict import Verdict, drill_verdict, incident_verdict
 from integrations.records.export import read_export
+from playbooks.comparison import Comparison, Returned, beside, earlier
 from playbooks.incident import Incident
+from playbooks.metrics.measure import WORDS
 from playbooks.record import Event
+from playbooks.summary import Summary, summary_of
 from playbooks.timings import Timings, rfc3339
 from simulations.journals import AdversaryAttempt, WorkloadRequest, read_journal
 from simulations.results import DrillResult
@@ -27,6 +31,7 @@ _TEMPLATES = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+_TEMPLATES.filters["figure"] = figure
 _TEMPLATES.filters["keep_units"] = lambda sentence: re.sub(r"(\d) (s|min)\b", "\\1\u00a0\\2", sentence)
 
 
@@ -35,6 +40,8 @@ def render_report(
     events: Sequence[Event],
     attempts: Sequence[AdversaryAttempt] = (),
     requests: Sequence[WorkloadRequest] = (),
+    *,
+    compared: Comparison = NOTHING,
 ) -> str:
     """The page.
 
@@ -64,6 +71,8 @@ def render_report(
         verified=verified,
         head=head,
         count=len(events),
+        compared=compared,
+        words=WORDS,
     )
 
 
@@ -74,23 +83,38 @@ def write_report(
     result: DrillResult | None = None,
     attempts: Sequence[AdversaryAttempt] = (),
     requests: Sequence[WorkloadRequest] = (),
+    compared: Comparison = NOTHING,
 ) -> Path:
     """Write ``report.html`` into an existing folder and return its path."""
     page = folder / PAGE
-    page.write_text(render_report(result, events, attempts, requests), encoding="utf-8")
+    page.write_text(render_report(result, events, attempts, requests, compared=compared), encoding="utf-8")
     return page
 
 
-def write_drill_report(result: DrillResult, output: Path) -> Path:
-    """Write the report of a drill from what the harness left in its output folder: record and journals."""
+def write_drill_report(
+    result: DrillResult, output: Path, *, before: Sequence[Summary] = (), returned: Sequence[Returned] = ()
+) -> Path:
+    """Write the report of a drill from what the harness left in its output folder: record and journals.
+
+    ``before`` are earlier drills, ``returned`` the actions that were open when it began.
+    """
     record = output / "record.ndjson"
+    events = read_export(record) if record.exists() else []
     return write_report(
         output,
-        events=read_export(record) if record.exists() else [],
+        events=events,
         result=result,
         attempts=list(read_journal(output / "adversary.ndjson", AdversaryAttempt)),
         requests=list(read_journal(output / "workload.ndjson", WorkloadRequest)),
+        compared=_compared(events, before, returned),
     )
+
+
+def _compared(events: Sequence[Event], before: Sequence[Summary], returned: Sequence[Returned]) -> Comparison:
+    if not events:
+        return Comparison(returned=tuple(returned))
+    drill = summary_of(events)
+    return beside(drill, earlier(drill, before), returned, now=events[-1].at)
 
 
 def _verdict(result: DrillResult | None, incident: Incident | None, timings: Timings) -> Verdict:

@@ -18,6 +18,7 @@ from console.web.site import Site
 from console.web.views.cases import SECTION
 from console.web.views.now import card
 from console.web.visitors import Visitor
+from flows.comparisons import comparison
 from flows.lookup import named
 from playbooks.errors import InvalidInput
 from playbooks.incident import Incident
@@ -59,6 +60,7 @@ def found(site: Site, word: str) -> str:
 def _one(site: Site, visitor: Visitor, incident_id: str) -> dict[str, Any]:
     incident, events = site.wiring.incident(incident_id), site.wiring.records.events(incident_id)
     timings = Timings.of(events)
+    cases = site.overview.all() if incident.exercise and incident.closed is None else []
     zero = timings.detected_at or incident.opened_at
     verified, head = sections.chain(events)
     return {
@@ -76,6 +78,7 @@ def _one(site: Site, visitor: Visitor, incident_id: str) -> dict[str, Any]:
         "forms": forms(site, visitor, here=f"/incidents/{incident_id}", exercise=incident.exercise),
         "audits": visitor.may(Role.AUDIT),
         "unsigned": _unsigned(incident),
+        "returned": [each for each in comparison(site.wiring, incident_id, cases).returned if not each.action.outcome],
         "verified": verified,
         "head": head,
         "count": len(events),

@@ -153,6 +153,8 @@ def test_an_exercise_stands_beside_earlier_ones_and_asks_for_their_actions(offic
     visiting(office).post("/incidents/KQ-D1/review/settle", data={"action": settled, "outcome": "done"})
     office.case("KQ-D2", exercise=True)
     client = visiting(office)
+    assert "Before you begin" in client.get("/incidents/KQ-D2").text
+    assert "Before you begin" not in client.get(f"/incidents/{CASE}").text
     page = client.get("/incidents/KQ-D2/review").text
     assert "was it done?" in page
     assert "Rotate yearly" in page
