@@ -82,16 +82,10 @@ class Picture:
 
 def whole(estate: Estate) -> Picture | None:
     """The whole inventory, when it is small enough to be drawn; else None."""
-    entries: list[Entry] = [
-        *estate.credentials,
-        *estate.keys,
-        *estate.datasets,
-        *estate.certificates,
-        *estate.consumers,
-    ]
-    tally = Counter(kind_of(each) for each in entries)
-    if not entries or max(tally.values()) > MOST_IN_COLUMN:
+    parts = (estate.credentials, estate.keys, estate.datasets, estate.certificates, estate.consumers)
+    if not any(parts) or max(map(len, parts)) > MOST_IN_COLUMN:
         return None
+    entries: list[Entry] = [each for part in parts for each in part]
     return _draw(entries, lit={}, exposed=frozenset(), unknown=frozenset(), left_out={})
 
 
@@ -123,7 +117,8 @@ def leading_to(estate: Estate, names: Collection[str]) -> Iterator[Entry]:
     """What an exposure of these does not reach, but leads to them: credentials that use a key, keys that wrap it."""
     wanted = frozenset(names)
     wrapping = {each.wrapped_by for each in estate.keys if each.wrapped_by is not None and str(each.ref) in wanted}
-    yield from (each for each in estate.keys if each.ref in wrapping)
+    if wrapping:
+        yield from (each for each in estate.keys if each.ref in wrapping)
     yield from (each for each in estate.credentials if any(str(key) in wanted for key in each.may_use))
 
 

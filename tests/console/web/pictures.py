@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import base64
+import json
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from fakes.browser import Browser, open_browser
-from web_office import WebOffice, served_office
+from web_office import CASE, KEY, WebOffice, served_office
 
 import flows
+from console.web.sign_in import cookie_name
+from flows.sign_in import SignIn
+from playbooks.exposures import Exposure, ExposureKind, Interval
+from playbooks.record import EventKind
+from playbooks.usage_baseline import hour_of
 
 IMAGES = Path(flows.__file__).parents[1] / "docs" / "images"
 _MOST_BYTES = 200_000
@@ -28,6 +36,7 @@ class Screen:
 
 
 DESKTOP = Screen(1000, 1060, 1, mobile=False)
+WIDE = Screen(1240, 900, 1, mobile=False)
 SHORT = Screen(1000, 640, 1, mobile=False)
 PHONE = Screen(390, 844, 1.5, mobile=True)
 
@@ -53,6 +62,42 @@ def office(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterat
         yield found
 
 
+@pytest.fixture(scope="module")
+def lived_in(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[WebOffice]:
+    """The same case further on: taken, one move proven, the rest goes on; and a watched key with a loud hour."""
+    browser.forget()
+    detector = {"type": "key-usage", "name": "usage", "connection": "prod", "keys": ["aws-kms:prod/orders"]}
+    more = {"detectors": [detector], "connections": {"prod": {"type": "aws", "region": "eu-central-1"}}}
+    with served_office(tmp_path_factory.mktemp("later") / "it", more=more) as found:
+        zero = found.wiring.incident(CASE).opened_at
+        began = Interval(not_before=zero - timedelta(hours=20), not_after=zero - timedelta(minutes=4))
+        exposure = Exposure(kind=ExposureKind.SIGNING_KEY, target=KEY, occurred=began, confidence=0.95)
+        found.write(EventKind.EXPOSURE_ADDED, exposure=exposure)
+        found.ahead = timedelta(seconds=41)
+        found.write(EventKind.ACKNOWLEDGED, by="alice", via="slack")
+        step = next(each for each in found.plan.steps if each.undo and not each.unavailable)
+        found.write(EventKind.STEP_STARTED, step=step.id, attempt=1, owner="host/1/0")
+        found.ahead = timedelta(seconds=44)
+        found.write(EventKind.STEP_FINISHED, step=step.id, outcome="proven")
+        found.ahead = timedelta(minutes=6)
+        _readings(found)
+        yield found
+
+
+def _readings(office: WebOffice) -> None:
+    """A key that is used by day, and was used more than usual in one hour."""
+    now = office.wiring.clock()
+    this = hour_of(now)
+    hours = {hour: round(40 + 36 * math.sin((hour % 24 - 8) / 24 * math.tau)) for hour in range(this - 400, this + 1)}
+    hours[this - 31] = 310
+    state = {"read": now.isoformat(), "hours": hours, "began": this - 400}
+    state["principals"] = ["arn:aws:sts::111122223333:assumed-role/svc-shop"]
+    place = office.wiring.settings.state / "cursors" / "usage"
+    place.parent.mkdir(parents=True, exist_ok=True)
+    kept = {"read": now.isoformat(), "keys": {"aws-kms:prod/orders": state}}
+    place.write_text(json.dumps(kept), encoding="utf-8")
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize(("name", "screen"), [("approve", DESKTOP), ("approve-phone", PHONE), ("enrol", SHORT)])
 def test_a_picture(office: WebOffice, browser: Browser, name: str, screen: Screen, scheme: str) -> None:
@@ -62,6 +107,24 @@ def test_a_picture(office: WebOffice, browser: Browser, name: str, screen: Scree
     if screen is PHONE:
         browser.driver.execute_script("scrollTo(0, document.body.scrollHeight)")
     assert browser.driver.execute_script("return document.documentElement.scrollWidth") <= screen.width
+    shot = browser.driver.execute_cdp_cmd("Page.captureScreenshot", {"format": "png", "optimizeForSpeed": False})
+    picture = base64.b64decode(shot["data"])
+    assert len(picture) < _MOST_BYTES
+    (IMAGES / f"{name}{'-dark' if scheme == 'dark' else ''}.png").write_bytes(picture)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(
+    ("name", "path"), [("case", f"/incidents/{CASE}#when"), ("estate", f"/estate?incident={CASE}"), ("usage", "/usage")]
+)
+def test_a_picture_of_a_page(lived_in: WebOffice, browser: Browser, name: str, path: str, scheme: str) -> None:
+    """What managers read, a while after the case was opened."""
+    url = lived_in.wiring.settings.web.url
+    browser.open(f"{url}/sign-in")
+    token = SignIn(lived_in.wiring).begin("bob", "passkey")
+    browser.driver.add_cookie({"name": cookie_name(lived_in.wiring), "value": token, "path": "/"})
+    _set_up(browser, WIDE, scheme)
+    browser.open(f"{url}{path}")
     shot = browser.driver.execute_cdp_cmd("Page.captureScreenshot", {"format": "png", "optimizeForSpeed": False})
     picture = base64.b64decode(shot["data"])
     assert len(picture) < _MOST_BYTES
