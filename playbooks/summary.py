@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from playbooks.incident import Incident
+from playbooks.metrics.measure import Measure, MeasureName
+from playbooks.metrics.measuring import measures_of
+from playbooks.metrics.work import Work, work_of
 from playbooks.record import Event
 from playbooks.timings import Timings
 
@@ -14,7 +18,8 @@ from playbooks.timings import Timings
 class Summary(BaseModel):
     """Computed from the events up to number ``seq`` and nothing else; ``outcome`` is "" while the case is open.
 
-    ``exercise`` cases are never pooled with real ones.
+    ``exercise`` cases are never pooled with real ones.  ``measures`` are as of the last event: ``measured`` says how
+    long what runs has lasted by now.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -38,6 +43,12 @@ class Summary(BaseModel):
     data_safe_at: AwareDatetime | None
     restored_at: AwareDatetime | None
     closed_at: AwareDatetime | None
+    measures: tuple[Measure, ...]
+    work: Work
+
+    def measured(self, name: MeasureName, *, now: datetime) -> Measure:
+        """One of the measures as of ``now`` (aware)."""
+        return next(each for each in self.measures if each.name is name).at(now)
 
     @property
     def open(self) -> bool:
@@ -70,4 +81,6 @@ def summary_of(events: Sequence[Event]) -> Summary:
         data_safe_at=incident.data_safe_at,
         restored_at=incident.restored_at,
         closed_at=incident.closed.at if incident.closed else None,
+        measures=measures_of(events, now=events[-1].at, incident=incident),
+        work=work_of(events, incident=incident),
     )

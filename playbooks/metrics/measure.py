@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from enum import StrEnum
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 
 class MeasureName(StrEnum):
@@ -19,6 +20,7 @@ class MeasureName(StrEnum):
     EXPOSURE_WINDOW = "exposure-window"  # occurrence → proven unusable
     RESIDUAL_EXPOSURE = "residual-exposure"  # occurrence → the last object has left the old key
     RESTORE = "restore"  # detected → every consumer works
+    DOWNTIME = "downtime"  # the first step that stops a service → every consumer works; an upper bound
 
 
 class Measure(BaseModel):
@@ -26,7 +28,7 @@ class Measure(BaseModel):
 
     ``reached``: it is over.  ``running``: it is not, and the bounds say how long it has lasted so far (right-censored).
     ``undefined``: one of its moments is not in the record, and ``why`` says which.  ``from_seq`` and ``to_seq`` are the
-    numbers of the events that prove its ends.
+    numbers of the events that prove its ends; ``since`` is the latest moment at which what runs can have begun.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -37,7 +39,14 @@ class Measure(BaseModel):
     upper_seconds: float | None = Field(default=None, ge=0, description="None: no upper bound is known.")
     from_seq: int | None = None
     to_seq: int | None = None
+    since: AwareDatetime | None = None
     why: str = ""
+
+    def at(self, now: datetime) -> Measure:
+        """The same as of ``now`` (aware): what runs has lasted longer; what ended stays as it is."""
+        if self.state != "running" or self.since is None:
+            return self
+        return self.model_copy(update={"lower_seconds": max(0.0, (now - self.since).total_seconds())})
 
 
 WORDS = {
@@ -49,5 +58,6 @@ WORDS = {
     MeasureName.EXPOSURE_WINDOW: "From its occurrence until probes proved containment",
     MeasureName.RESIDUAL_EXPOSURE: "From its occurrence until no object was under the old key",
     MeasureName.RESTORE: "From being noticed until every consumer worked again",
+    MeasureName.DOWNTIME: "Between the first step that stops a service and every consumer working again, at most",
 }
 """Each measure as people read it."""

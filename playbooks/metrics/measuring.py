@@ -6,7 +6,7 @@ first evidence.  What is not in the record is undefined and says why; nothing is
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -31,12 +31,13 @@ class _Moment:
     latest: datetime
 
 
-def measures_of(events: Sequence[Event], *, now: datetime) -> tuple[Measure, ...]:
+def measures_of(events: Sequence[Event], *, now: datetime, incident: Incident | None = None) -> tuple[Measure, ...]:
     """Every measure, in the order of ``MeasureName``; ``now`` (aware) says how long what runs has lasted.
 
-    Raises RecordError when the events contradict one another.
+    ``incident`` is that of the events where the caller has it already.  Raises RecordError when the events contradict
+    one another.
     """
-    incident = Incident.of(events)
+    incident = incident or Incident.of(events)
     occurred, detected = _occurred(events), _detected(events)
     opened = _at(events[0])
     known = detected or opened
@@ -52,7 +53,8 @@ def measures_of(events: Sequence[Event], *, now: datetime) -> tuple[Measure, ...
         MeasureName.RESIDUAL_EXPOSURE: (occurred, _left_nothing(incident, ends)),
         MeasureName.RESTORE: (known, ends.get(EventKind.RESTORED)),
     }
-    return tuple(_measure(name, *spans[name], now=now, stood_down=stood_down) for name in MeasureName)
+    measured = [_measure(name, *span, now=now, stood_down=stood_down) for name, span in spans.items()]
+    return (*measured, _downtime(_stopped(incident, events), ends.get(EventKind.RESTORED), now=now))
 
 
 def _measure(
@@ -72,7 +74,19 @@ def _measure(
         upper_seconds=most,
         from_seq=start.seq,
         to_seq=end.seq if end else None,
+        since=None if end else start.latest,
     )
+
+
+def _downtime(stopped: _Moment | None, restored: _Moment | None, *, now: datetime) -> Measure:
+    """No consumer need have stood still for the whole of it, so nothing bounds it from below."""
+    if stopped is None:
+        return Measure(name=MeasureName.DOWNTIME, state="undefined", why="no step that stops a service was taken")
+    if restored is None or restored.latest < stopped.latest:
+        measure = _measure(MeasureName.DOWNTIME, stopped, None, now=now, stood_down=False)
+        return measure.model_copy(update={"lower_seconds": 0.0, "since": None})
+    measure = _measure(MeasureName.DOWNTIME, stopped, restored, now=now, stood_down=False)
+    return measure.model_copy(update={"lower_seconds": 0.0})
 
 
 def _ends(incident: Incident, events: Sequence[Event]) -> dict[EventKind, _Moment]:
@@ -127,11 +141,19 @@ def _detected(events: Sequence[Event]) -> _Moment | None:
 
 def _accepted(incident: Incident, events: Sequence[Event]) -> _Moment | None:
     """When the first containing call had been taken by its backend."""
-    containing = {step.id for step in incident.plan.in_phase(Phase.CONTAIN)} if incident.plan else set()
+    return _first_taken(events, {step.id for step in incident.plan.in_phase(Phase.CONTAIN)} if incident.plan else set())
+
+
+def _stopped(incident: Incident, events: Sequence[Event]) -> _Moment | None:
+    """When the first step whose price is that something stops had been taken by its backend."""
+    return _first_taken(events, {step.id for step in incident.plan.steps if step.price} if incident.plan else set())
+
+
+def _first_taken(events: Sequence[Event], steps: Collection[str]) -> _Moment | None:
     found = []
     for event in events:
         body = read_body(event) if event.kind is EventKind.STEP_FINISHED else None
-        if isinstance(body, StepFinished) and body.step in containing and body.receipt is not None:
+        if isinstance(body, StepFinished) and body.step in steps and body.receipt is not None:
             taken = _known(body.receipt.accepted_at, event)
             found.append(_Moment(event.seq, taken, taken))
     return min(found, key=lambda each: each.latest, default=None)

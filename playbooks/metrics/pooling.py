@@ -1,0 +1,121 @@
+"""Many incidents' figures side by side: few points are listed, open ones are censored, exercises stand apart.
+
+Survival curves are Kaplan–Meier estimates (Kaplan and Meier 1958) as computed by lifelines; a case that is still open
+counts as long as it has lasted and is never closed at the present moment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from playbooks.metrics.measure import MeasureName
+from playbooks.summary import Summary
+
+FEWEST = 6
+"""Below this many cases no interval of 95 % exists for a median, so that points are listed and nothing is estimated."""
+
+
+class Point(BaseModel):
+    """One incident's share: it lasted ``lower`` to ``upper`` seconds (``upper`` None: nobody knows), or still runs."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    incident: str
+    codename: str
+    state: Literal["reached", "running"]
+    lower: float
+    upper: float | None
+
+
+class Stair(BaseModel):
+    """From ``seconds`` on ``share`` of the cases is not over; with 95 % confidence between ``low`` and ``high``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    seconds: float
+    share: float
+    low: float
+    high: float
+
+
+class Pool(BaseModel):
+    """The cases of one kind, exercises or real ones, for one measure.
+
+    ``stairs`` is empty where there are fewer than ``FEWEST``.  ``median`` is None when it is not estimated or not
+    reached; ``median_low`` and ``median_high`` bound it with 95 % confidence, None where no bound is reached.  Where a
+    beginning is an interval the estimate is over its least durations, so that it says "at least".
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    measure: MeasureName
+    exercise: bool
+    points: tuple[Point, ...]
+    undefined: int
+    stairs: tuple[Stair, ...] = ()
+    median: float | None = None
+    median_low: float | None = None
+    median_high: float | None = None
+
+    @property
+    def running(self) -> int:
+        """How many are not over."""
+        return sum(each.state == "running" for each in self.points)
+
+    @property
+    def exact(self) -> bool:
+        """Are both ends of every span known to the moment?"""
+        return all(each.lower == each.upper for each in self.points if each.state == "reached")
+
+
+def pooled(cases: Iterable[Summary], measure: MeasureName, *, exercise: bool, now: datetime, kind: str = "") -> Pool:
+    """One measure over the cases that are exercises, or over those that are not; of one kind of exposure, or of all ("")."""
+    chosen = [each for each in cases if each.exercise is exercise and (not kind or kind in each.exposures)]
+    points, undefined = [], 0
+    for case in chosen:
+        found = case.measured(measure, now=now)
+        if found.state == "undefined" or found.lower_seconds is None:
+            undefined += 1
+        else:
+            points.append(
+                Point(
+                    incident=case.id,
+                    codename=case.codename,
+                    state=found.state,
+                    lower=found.lower_seconds,
+                    upper=found.upper_seconds,
+                )
+            )
+    points.sort(key=lambda each: (each.lower, each.incident))
+    pool = Pool(measure=measure, exercise=exercise, points=tuple(points), undefined=undefined)
+    # An upper bound alone (downtime) has no least duration to estimate from.
+    if len(points) < FEWEST or measure is MeasureName.DOWNTIME:
+        return pool
+    return pool.model_copy(update=_estimate(points))
+
+
+def _estimate(points: Sequence[Point]) -> dict[str, object]:
+    from lifelines import KaplanMeierFitter
+
+    fitted = KaplanMeierFitter().fit([each.lower for each in points], [each.state == "reached" for each in points])
+    bounds = fitted.confidence_interval_survival_function_.to_numpy()
+    shares = fitted.survival_function_.iloc[:, 0]
+    stairs = tuple(
+        Stair(seconds=seconds, share=share, low=low, high=high)
+        for seconds, share, (low, high) in zip(shares.index, shares, bounds, strict=True)
+    )
+    return {
+        "stairs": stairs,
+        "median": _half((each.seconds, each.share) for each in stairs),
+        "median_low": _half((each.seconds, each.low) for each in stairs),
+        "median_high": _half((each.seconds, each.high) for each in stairs),
+    }
+
+
+def _half(curve: Iterable[tuple[float, float]]) -> float | None:
+    """When a falling curve first reaches one half; shares are products of fractions and miss it by a rounding."""
+    return next((seconds for seconds, share in curve if share <= 0.5 + 1e-9), None)
