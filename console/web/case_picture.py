@@ -80,7 +80,7 @@ class _Scale:
         for seconds in wanted:
             x = self.x(seconds)
             if self.first <= seconds <= self.last and all(abs(x - other) > 52 for other, _ in placed):
-                placed.append((x, since(seconds) if seconds else "noticed"))
+                placed.append((x, since(seconds) if seconds else "0"))
         return tuple(sorted(placed))
 
 
