@@ -20,12 +20,12 @@ MOST = 4
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One exercise: its measures by name, as of now."""
+    """One exercise with its measures by name; ``ended``: what it has not reached, it never will."""
 
     incident: str
     codename: str
     opened_at: datetime
-    outcome: str
+    ended: bool
     measures: dict[MeasureName, Measure]
 
 
@@ -69,8 +69,13 @@ def earlier(case: Summary, cases: Iterable[Summary]) -> list[Summary]:
     return sorted(found, key=lambda each: (each.opened_at, each.id), reverse=True)
 
 
-def beside(case: Summary, before: Sequence[Summary], returned: Iterable[Returned], *, now: datetime) -> Comparison:
-    """The comparison of an exercise with those of ``before`` that are exercises; a real case has none."""
+def beside(
+    case: Summary, before: Sequence[Summary], returned: Iterable[Returned], *, now: datetime | None
+) -> Comparison:
+    """The comparison of an exercise with those of ``before`` that are exercises; a real case has none.
+
+    ``now`` is None for drills whose lab is down: nothing of them goes on.
+    """
     if not case.exercise:
         return Comparison()
     drills = [each for each in before if each.exercise]
@@ -79,6 +84,7 @@ def beside(case: Summary, before: Sequence[Summary], returned: Iterable[Returned
     return Comparison(columns, max(0, len(drills) - MOST), asked)
 
 
-def _column(case: Summary, now: datetime) -> Column:
-    found = {each.name: each.at(now) if case.open else each for each in case.measures}
-    return Column(case.id, case.codename, case.opened_at, case.outcome, found)
+def _column(case: Summary, now: datetime | None) -> Column:
+    if now is None or not case.open:
+        return Column(case.id, case.codename, case.opened_at, True, {each.name: each for each in case.measures})
+    return Column(case.id, case.codename, case.opened_at, False, {each.name: each.at(now) for each in case.measures})

@@ -114,7 +114,7 @@ def _compared(events: Sequence[Event], before: Sequence[Summary], returned: Sequ
     if not events:
         return Comparison(returned=tuple(returned))
     drill = summary_of(events)
-    return beside(drill, earlier(drill, before), returned, now=events[-1].at)
+    return beside(drill, earlier(drill, before), returned, now=None)
 
 
 def _verdict(result: DrillResult | None, incident: Incident | None, timings: Timings) -> Verdict:

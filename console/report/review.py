@@ -54,11 +54,11 @@ def lasted(measure: Measure) -> str:
 
 
 def figure(column: Column, name: MeasureName) -> str:
-    """A measure of one exercise among others; what a closed one never reached is not told as if it went on."""
+    """A measure of one exercise among others; what an ended one never reached is not told as if it went on."""
     measure = column.measures.get(name)
     if measure is None or measure.state == "undefined" or measure.lower_seconds is None:
         return "not known"
-    if measure.state == "running" and column.outcome:
+    if measure.state == "running" and column.ended:
         return f"never; {span(timedelta(seconds=measure.lower_seconds))} until its end"
     return lasted(measure)
 

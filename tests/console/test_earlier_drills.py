@@ -83,6 +83,10 @@ def test_drills_stand_beside_drills_of_the_same_playbook_alone() -> None:
     assert [each.incident for each in found.columns] == [this.id, "d1", "d2", "d3", "d4"]
     assert found.more == 2
     assert found.names
+    assert found.columns[0].ended
+    going_on = this.model_copy(update={"closed_at": None})
+    assert not beside(going_on, past, [], now=example.at(60)).columns[0].ended
+    assert beside(going_on, past, [], now=None).columns[0].ended
     real = this.model_copy(update={"exercise": False})
     assert beside(real, past, [returned()], now=example.at(60)).columns == ()
 
