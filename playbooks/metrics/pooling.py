@@ -73,7 +73,7 @@ class Pool(BaseModel):
 
 
 def pooled(cases: Iterable[Summary], measure: MeasureName, *, exercise: bool, now: datetime, kind: str = "") -> Pool:
-    """One measure over the cases that are exercises, or over those that are not; of one kind of exposure, or of all ("")."""
+    """One measure over the exercises or over the real cases, of one ``kind`` of exposure or of all ("")."""
     chosen = [each for each in cases if each.exercise is exercise and (not kind or kind in each.exposures)]
     points, undefined = [], 0
     for case in chosen:

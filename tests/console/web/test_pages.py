@@ -30,7 +30,8 @@ PAGES = (
     f"/incidents/{CASE}/review",
     "/estate",
     "/deadlines",
-    "/keys", "/usage",
+    "/keys",
+    "/usage",
     "/audit",
 )
 
@@ -273,7 +274,7 @@ def _write_a_note(office: WebOffice) -> None:
 @pytest.mark.parametrize("width", [1240, 390])
 @pytest.mark.parametrize("path", [*PAGES, f"/estate?incident={CASE}", "/sign-in"])
 def test_axe_finds_nothing_serious(served: WebOffice, browser: Browser, path: str, width: int) -> None:
-    """At desktop and at phone size, with every part open; nothing is wider than the screen, and the browser complains of nothing."""
+    """At desktop and at phone size, with every part open; nothing is wider than the screen, no complaint is logged."""
     enter(served, browser)
     browser.driver.set_window_size(width, 900)
     browser.open(f"{served.wiring.settings.web.url}{path}")

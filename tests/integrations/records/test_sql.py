@@ -14,15 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from psycopg.conninfo import conninfo_to_dict
-from sqlalchemy import URL
 
 from integrations.records.sql import SqlRecords
 from playbooks.errors import Conflict, InvalidInput, RecordError
 from playbooks.ports import KeepsRecords
 from playbooks.record import GENESIS, EventKind, verify_chain
-from simulations.lab.postgres import PostgresServer
-from simulations.lab.processes import Processes
 
 ID = "KQ-20260301-test"
 NOTE = {"text": "n", "by": "tester"}
@@ -30,30 +26,6 @@ NOTE = {"text": "n", "by": "tester"}
 
 def now() -> datetime:
     return datetime.now(UTC)
-
-
-@pytest.fixture(scope="module")
-def postgres(lab_processes: Processes, tmp_path_factory: pytest.TempPathFactory) -> PostgresServer:
-    return PostgresServer.start(lab_processes, tmp_path_factory.mktemp("records") / "postgres")
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.lab)])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of a database that nobody has opened yet."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'records.db'}"
-    server: PostgresServer = request.getfixturevalue("postgres")
-    database = f"records_{os.urandom(6).hex()}"
-    server.create_database(database)
-    login = conninfo_to_dict(server.admin_dsn_file.read_text().strip())
-    return URL.create(
-        "postgresql",
-        username=str(login["user"]),
-        password=str(login["password"]),
-        host=str(login["host"]),
-        port=int(str(login["port"])),
-        database=database,
-    ).render_as_string(hide_password=False)
 
 
 @pytest.fixture
