@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -10,16 +11,21 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 from playbooks.incident import Incident
 from playbooks.metrics.measure import Measure, MeasureName
 from playbooks.metrics.measuring import measures_of
+from playbooks.metrics.phase_times import PhaseTime, phase_times
 from playbooks.metrics.work import Work, work_of
 from playbooks.record import Event
 from playbooks.timings import Timings
+
+
+_MEANING = 1
+"""Raised when a figure is computed in another way, so that lines which were kept are computed again."""
 
 
 class Summary(BaseModel):
     """Computed from the events up to number ``seq`` and nothing else; ``outcome`` is "" while the case is open.
 
     ``exercise`` cases are never pooled with real ones.  ``measures`` are as of the last event: ``measured`` says how
-    long what runs has lasted by now.
+    long what runs has lasted by now.  ``phases`` are those that were begun.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -45,6 +51,7 @@ class Summary(BaseModel):
     closed_at: AwareDatetime | None
     measures: tuple[Measure, ...]
     work: Work
+    phases: tuple[PhaseTime, ...] = ()
 
     def measured(self, name: MeasureName, *, now: datetime) -> Measure:
         """One of the measures as of ``now`` (aware)."""
@@ -54,6 +61,10 @@ class Summary(BaseModel):
     def open(self) -> bool:
         """Is the case still going on?"""
         return self.closed_at is None
+
+
+FORM = hashlib.sha256(repr((_MEANING, Summary.model_json_schema())).encode()).hexdigest()
+"""Names what a summary holds and how it is computed: a line that was kept under another form is not used."""
 
 
 def summary_of(events: Sequence[Event]) -> Summary:
@@ -83,4 +94,5 @@ def summary_of(events: Sequence[Event]) -> Summary:
         closed_at=incident.closed.at if incident.closed else None,
         measures=measures_of(events, now=events[-1].at, incident=incident),
         work=work_of(events, incident=incident),
+        phases=phase_times(events, incident=incident),
     )

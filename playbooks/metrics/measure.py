@@ -13,6 +13,7 @@ class MeasureName(StrEnum):
     """The spans that are measured; each runs from one recorded moment to another."""
 
     DWELL = "dwell"  # occurrence → detected
+    DETECT = "detect"  # its first recorded trace → detected
     ACKNOWLEDGE = "acknowledge"  # detected → acknowledged
     CONTAIN = "contain"  # detected → proven denial
     REVOKE_ACCEPTED = "revoke-accepted"  # declared → the call was accepted
@@ -51,6 +52,7 @@ class Measure(BaseModel):
 
 WORDS = {
     MeasureName.DWELL: "From its occurrence until it was noticed",
+    MeasureName.DETECT: "From its first trace until it was noticed",
     MeasureName.ACKNOWLEDGE: "From then until somebody took the case",
     MeasureName.CONTAIN: "From being noticed until probes proved containment",
     MeasureName.REVOKE_ACCEPTED: "From the declaration until a backend took the first containing call",

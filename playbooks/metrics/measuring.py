@@ -45,6 +45,7 @@ def measures_of(events: Sequence[Event], *, now: datetime, incident: Incident | 
     stood_down = incident.closed is not None and incident.closed.outcome == "false-alarm"
     spans: dict[MeasureName, tuple[_Moment | None, _Moment | None]] = {
         MeasureName.DWELL: (occurred, known),
+        MeasureName.DETECT: (_trace(occurred), known),
         MeasureName.ACKNOWLEDGE: (known, ends.get(EventKind.ACKNOWLEDGED)),
         MeasureName.CONTAIN: (known, ends.get(EventKind.CONTAINED)),
         MeasureName.REVOKE_ACCEPTED: (opened, _accepted(incident, events)),
@@ -126,6 +127,11 @@ def _occurred(events: Sequence[Event]) -> _Moment | None:
     first = min(found, key=lambda each: each.latest)
     bounds = [each.earliest for each in found if each.earliest is not None]
     return _Moment(first.seq, min(bounds, default=None), first.latest)
+
+
+def _trace(occurred: _Moment | None) -> _Moment | None:
+    """The moment of the first evidence alone: from there on somebody could have noticed."""
+    return None if occurred is None else _Moment(occurred.seq, occurred.latest, occurred.latest)
 
 
 def _detected(events: Sequence[Event]) -> _Moment | None:

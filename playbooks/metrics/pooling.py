@@ -6,29 +6,35 @@ counts as long as it has lasted and is never closed at the present moment.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from playbooks.metrics.measure import MeasureName
+from playbooks.plans import Phase
 from playbooks.summary import Summary
 
 FEWEST = 6
 """Below this many cases no interval of 95 % exists for a median, so that points are listed and nothing is estimated."""
 
 
-class Point(BaseModel):
-    """One incident's share: it lasted ``lower`` to ``upper`` seconds (``upper`` None: nobody knows), or still runs."""
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One incident's share: it lasted ``lower`` to ``upper`` seconds (``upper`` None: nobody knows), or still runs.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    ``goes_on``: it runs and lasts longer tomorrow; False where its end came first (a drill whose lab is down).
+    """
 
     incident: str
     codename: str
     state: Literal["reached", "running"]
     lower: float
     upper: float | None
+    goes_on: bool = False
 
 
 class Stair(BaseModel):
@@ -43,19 +49,21 @@ class Stair(BaseModel):
 
 
 class Pool(BaseModel):
-    """The cases of one kind, exercises or real ones, for one measure.
+    """The cases of one kind, exercises or real ones, for one measure or one phase of the response.
 
-    ``stairs`` is empty where there are fewer than ``FEWEST``.  ``median`` is None when it is not estimated or not
-    reached; ``median_low`` and ``median_high`` bound it with 95 % confidence, None where no bound is reached.  Where a
-    beginning is an interval the estimate is over its least durations, so that it says "at least".
+    ``undefined`` cases have no such span; ``missing`` says why, the most frequent reason first.  ``stairs`` is empty
+    where there are fewer than ``FEWEST``.  ``median`` is None when it is not estimated or not reached; ``median_low``
+    and ``median_high`` bound it with 95 % confidence, None where no bound is reached.  Where a beginning is an interval
+    the estimate is over its least durations, so that it says "at least".
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    measure: MeasureName
+    of: MeasureName | Phase
     exercise: bool
     points: tuple[Point, ...]
     undefined: int
+    missing: tuple[tuple[str, int], ...] = ()
     stairs: tuple[Stair, ...] = ()
     median: float | None = None
     median_low: float | None = None
@@ -74,26 +82,56 @@ class Pool(BaseModel):
 
 def pooled(cases: Iterable[Summary], measure: MeasureName, *, exercise: bool, now: datetime, kind: str = "") -> Pool:
     """One measure over the exercises or over the real cases, of one ``kind`` of exposure or of all ("")."""
-    chosen = [each for each in cases if each.exercise is exercise and (not kind or kind in each.exposures)]
-    points, undefined = [], 0
-    for case in chosen:
+    points: list[Point] = []
+    missing: Counter[str] = Counter()
+    for case in _chosen(cases, exercise, kind):
         found = case.measured(measure, now=now)
         if found.state == "undefined" or found.lower_seconds is None:
-            undefined += 1
+            missing[found.why] += 1
         else:
-            points.append(
-                Point(
-                    incident=case.id,
-                    codename=case.codename,
-                    state=found.state,
-                    lower=found.lower_seconds,
-                    upper=found.upper_seconds,
-                )
-            )
-    points.sort(key=lambda each: (each.lower, each.incident))
-    pool = Pool(measure=measure, exercise=exercise, points=tuple(points), undefined=undefined)
+            on = found.state == "running" and (found.since is not None or (found.upper_seconds is None and case.open))
+            lower, upper = found.lower_seconds, found.upper_seconds
+            points.append(Point(case.id, case.codename, found.state, lower, upper, on))
     # An upper bound alone (downtime) has no least duration to estimate from.
-    if len(points) < FEWEST or measure is MeasureName.DOWNTIME:
+    return _pool(measure, exercise, points, missing, estimated=measure is not MeasureName.DOWNTIME)
+
+
+def pooled_phase(cases: Iterable[Summary], phase: Phase, *, exercise: bool, now: datetime, kind: str = "") -> Pool:
+    """How long one phase took over the exercises or over the real cases, like ``pooled``."""
+    points: list[Point] = []
+    missing: Counter[str] = Counter()
+    for case in _chosen(cases, exercise, kind):
+        found = next((each for each in case.phases if each.phase is phase), None)
+        if found is None:
+            missing["no step of it was begun"] += 1
+        else:
+            lasted = found.lasted(now)
+            upper = lasted if found.state == "reached" else None
+            points.append(Point(case.id, case.codename, found.state, lasted, upper, found.since is not None))
+    return _pool(phase, exercise, points, missing, estimated=True)
+
+
+def _chosen(cases: Iterable[Summary], exercise: bool, kind: str) -> Iterator[Summary]:
+    return (each for each in cases if each.exercise is exercise and (not kind or kind in each.exposures))
+
+
+def _pool(
+    of: MeasureName | Phase,
+    exercise: bool,
+    points: list[Point],
+    missing: Counter[str],
+    *,
+    estimated: bool,
+) -> Pool:
+    points.sort(key=lambda each: (each.lower, each.incident))
+    pool = Pool(
+        of=of,
+        exercise=exercise,
+        points=tuple(points),
+        undefined=missing.total(),
+        missing=tuple(missing.most_common()),
+    )
+    if len(points) < FEWEST or not estimated:
         return pool
     return pool.model_copy(update=_estimate(points))
 

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict
 
-from playbooks.event_bodies import ShardFinished, StepFinished, StepStarted, read_body
+from playbooks.event_bodies import CensusTaken, ShardFinished, StepFinished, StepStarted, read_body
 from playbooks.incident import Incident
 from playbooks.record import Event, EventKind
 
@@ -26,8 +26,9 @@ class SlowestStep(BaseModel):
 class Work(BaseModel):
     """``objects`` and ``bytes`` are the last censuses' counts, ``verified`` the objects unwrapped under the new key.
 
-    ``rewritten`` and ``bytes_rewritten`` are what the shards wrote.  ``calls`` are the moves that left a receipt and
-    changed something, ``probes`` the independent tries: what a backend charges for beyond the objects' own calls.
+    ``rewritten`` and ``bytes_rewritten`` are what the shards wrote, ``unwrapped`` what all censuses together unwrapped
+    under the new key.  ``calls`` are the moves that left a receipt and changed something, ``probes`` the independent
+    tries: what a backend charges for beyond the objects' own calls.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -41,9 +42,18 @@ class Work(BaseModel):
     unknown: int = 0
     rewritten: int = 0
     bytes_rewritten: int = 0
+    unwrapped: int = 0
     calls: int = 0
     probes: int = 0
     slowest: SlowestStep | None = None
+
+    @property
+    def key_calls(self) -> int:
+        """About so many calls of key backends: one a move, a probe and an unwrapped object, two a rewritten one.
+
+        An estimate from what is recorded: retries, censuses' tries under the old key and reading facts are not in it.
+        """
+        return self.calls + self.probes + self.unwrapped + 2 * self.rewritten
 
 
 def work_of(events: Sequence[Event], *, incident: Incident | None = None) -> Work:
@@ -62,6 +72,7 @@ def work_of(events: Sequence[Event], *, incident: Incident | None = None) -> Wor
         unknown=sum(each.unknown for each in censuses),
         rewritten=sum(count for count, _ in shards),
         bytes_rewritten=sum(size for _, size in shards),
+        unwrapped=sum(_unwrapped(each) for each in events if each.kind is EventKind.CENSUS_TAKEN),
         calls=sum(each.receipt is not None and each.receipt.changed for each in ended),
         probes=sum(len(each.probes) for each in ended),
         slowest=_slowest(incident, events),
@@ -70,6 +81,11 @@ def work_of(events: Sequence[Event], *, incident: Incident | None = None) -> Wor
 
 def _finished(event: Event) -> object:
     return read_body(event) if event.kind is EventKind.STEP_FINISHED else None
+
+
+def _unwrapped(event: Event) -> int:
+    body = read_body(event)
+    return body.census.on_new if isinstance(body, CensusTaken) else 0
 
 
 def _shard(event: Event) -> tuple[int, int]:

@@ -77,6 +77,14 @@ def test_dwell_keeps_its_intervals_and_counts_what_nobody_recorded() -> None:
     assert not found.exact
 
 
+def test_detecting_runs_from_the_first_trace() -> None:
+    """R1 and R2 left one at 8:40 and were noticed at 9:00; of the others nobody knows."""
+    found = pool(MeasureName.DETECT)
+    assert minutes(found) == [("R1", 20, 20, "reached"), ("R2", 20, 20, "reached")]
+    assert found.missing == (("nobody has recorded when it occurred", 7),)
+    assert found.exact
+
+
 def test_the_exposure_window_of_the_real_ones() -> None:
     """R1: 8:00..8:40 to 9:10; R2: before 8:40 to 9:20."""
     assert minutes(pool(MeasureName.EXPOSURE_WINDOW)) == [("R1", 30, 70, "reached"), ("R2", 40, None, "reached")]
