@@ -10,7 +10,7 @@ from typing import Any, Self
 import orjson
 from pydantic import JsonValue
 
-from integrations.siem_options import ReceiverOptions, read_options
+from integrations.receiver_options import ReceiverOptions, read_options
 from playbooks.errors import Unreachable
 from playbooks.ports import Clock
 
@@ -30,7 +30,7 @@ class LinesFile:
     @classmethod
     def open(cls, name: str, options: Mapping[str, Any], *, clock: Clock) -> Self:
         """Options: ``path``.  Raises InvalidInput naming the wrong field."""
-        return cls(read_options(FileOptions, name, options).path)
+        return cls(read_options(FileOptions, f"siem.{name}", options).path)
 
     def send(self, finding: Mapping[str, JsonValue]) -> None:
         """Arrived when it is on disk; a line that broke off earlier is ended first.  Raises Unreachable."""

@@ -13,7 +13,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, JsonValue
 
-from integrations.siem_options import CONNECT_SECONDS, SECONDS, ReceiverOptions, read_options
+from integrations.receiver_options import CONNECT_SECONDS, SECONDS, ReceiverOptions, read_options
 from playbooks.errors import InvalidInput, Refused, Unreachable
 from playbooks.ports import Clock
 from playbooks.timings import rfc3339
@@ -49,7 +49,7 @@ class Syslog:
     @classmethod
     def open(cls, name: str, options: Mapping[str, Any], *, clock: Clock) -> Self:
         """Options: ``host``, ``port``, ``transport``, ``ca_file``.  Raises InvalidInput naming the wrong field."""
-        read = read_options(SyslogOptions, name, options)
+        read = read_options(SyslogOptions, f"siem.{name}", options)
         try:
             context = ssl.create_default_context(cafile=read.ca_file) if read.transport == "tls" else None
         except (OSError, ssl.SSLError) as error:

@@ -11,8 +11,8 @@ import httpx
 import orjson
 from pydantic import Field, JsonValue
 
+from integrations.receiver_options import CONNECT_SECONDS, SECONDS, ReceiverOptions, read_options
 from integrations.secrets import read_secret
-from integrations.siem_options import CONNECT_SECONDS, SECONDS, ReceiverOptions, read_options
 from playbooks.errors import BackendError, Refused, Throttled, Unreachable
 from playbooks.ports import Clock
 
@@ -40,7 +40,7 @@ class Webhook:
     @classmethod
     def open(cls, name: str, options: Mapping[str, Any], *, clock: Clock) -> Self:
         """Options: ``url``, ``secret``, ``token``.  Raises InvalidInput naming the wrong field."""
-        return cls(read_options(WebhookOptions, name, options), clock=clock)
+        return cls(read_options(WebhookOptions, f"siem.{name}", options), clock=clock)
 
     def send(self, finding: Mapping[str, JsonValue]) -> None:
         """Arrived when the collector answers 2xx.  Raises Refused, Throttled or Unreachable, without the body."""

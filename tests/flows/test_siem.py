@@ -14,7 +14,7 @@ from pydantic import JsonValue
 from written_case import ID, START, Case
 
 from flows.settings import Settings
-from flows.siem import Feed, Feeds
+from flows.siem import Feeds, findings_feed
 from flows.wiring import Wiring
 from playbooks.errors import KeyquellError, Unreachable
 from playbooks.record import EventKind
@@ -70,10 +70,10 @@ def more(wiring: Wiring) -> None:
 def test_each_finding_is_told_once_also_after_a_restart(wiring: Wiring) -> None:
     """The place is remembered in the state folder."""
     receiver = Receiver()
-    assert Feed(wiring, "r", receiver).round(GOES_ON) == 2
-    assert Feed(wiring, "r", receiver).round(GOES_ON) == 0
+    assert findings_feed(wiring, "r", receiver).round(GOES_ON) == 2
+    assert findings_feed(wiring, "r", receiver).round(GOES_ON) == 0
     more(wiring)
-    assert Feed(wiring, "r", receiver).round(GOES_ON) == 2
+    assert findings_feed(wiring, "r", receiver).round(GOES_ON) == 2
     assert receiver.taken == sorted(set(receiver.taken), key=lambda uid: int(uid.rpartition(":")[2]))
 
 
@@ -82,14 +82,14 @@ def test_a_receiver_that_was_away_gets_everything_in_order_later(wiring: Wiring)
     more(wiring)
     receiver = Receiver()
     receiver.away_after = 1
-    feed = Feed(wiring, "r", receiver)
+    feed = findings_feed(wiring, "r", receiver)
     for _ in range(2):
         with pytest.raises(Unreachable):
             feed.round(GOES_ON)
     receiver.away_after = 10_000
-    assert Feed(wiring, "r", receiver).round(GOES_ON) == 3
+    assert findings_feed(wiring, "r", receiver).round(GOES_ON) == 3
     fresh = Receiver()
-    Feed(wiring, "other", fresh).round(GOES_ON)
+    findings_feed(wiring, "other", fresh).round(GOES_ON)
     assert receiver.taken == fresh.taken
 
 
@@ -98,16 +98,16 @@ def test_a_crash_before_the_place_is_written_tells_twice_and_never_none(
 ) -> None:
     """With the same uid both times."""
     receiver = Receiver()
-    feed = Feed(wiring, "r", receiver)
+    feed = findings_feed(wiring, "r", receiver)
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as broken:
-        broken.setattr("flows.siem.write_secret", full)
+        broken.setattr("flows.feeds.write_secret", full)
         with pytest.raises(OSError, match="No space"):
             feed.round(GOES_ON)
-    Feed(wiring, "r", receiver).round(GOES_ON)
+    findings_feed(wiring, "r", receiver).round(GOES_ON)
     assert receiver.taken == [f"{ID}:0", f"{ID}:0", f"{ID}:1"]
 
 
@@ -116,7 +116,7 @@ def test_a_new_receiver_is_not_told_of_what_was_over_before(wiring: Wiring) -> N
     case = Case()
     case.note(EventKind.CLOSED, by="alice", outcome="false-alarm")
     case.write_to(wiring.records)
-    assert Feed(wiring, "r", Receiver()).round(GOES_ON) == 0
+    assert findings_feed(wiring, "r", Receiver()).round(GOES_ON) == 0
 
 
 def test_a_broken_receiver_is_said_and_the_others_get_theirs(wiring: Wiring, tmp_path: Path) -> None:

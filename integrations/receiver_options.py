@@ -1,4 +1,4 @@
-"""Options of the receivers of findings, checked with the field that is wrong."""
+"""Options of the receivers of findings and traces, checked with the field that is wrong."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class ReceiverOptions(BaseModel):
 _Model = TypeVar("_Model", bound=ReceiverOptions)
 
 
-def read_options(model: type[_Model], name: str, options: Mapping[str, Any]) -> _Model:
-    """Validate them.  Raises InvalidInput naming the receiver and the field, not the value."""
+def read_options(model: type[_Model], place: str, options: Mapping[str, Any]) -> _Model:
+    """Validate them.  Raises InvalidInput naming the receiver's place in the settings and the field, not the value."""
     try:
         return model.model_validate(dict(options))
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         field = ".".join(str(part) for part in first["loc"])
-        raise InvalidInput(f"siem.{name}: {field}: {first['msg'].removeprefix('Value error, ')}") from error
+        raise InvalidInput(f"{place}: {field}: {first['msg'].removeprefix('Value error, ')}") from error
