@@ -56,6 +56,7 @@ ADAPTERS: dict[str, dict[str, str]] = {
         "syslog": "integrations.siem.syslog:Syslog",
         "webhook": "integrations.siem.webhook:Webhook",
     },
+    "traces": {"otlp": "integrations.traces.otlp:Otlp"},
     "messengers": {
         "apprise": "integrations.messengers.apprise:Apprise",
         "console": "integrations.messengers.console:Console",

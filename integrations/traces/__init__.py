@@ -1,0 +1,1 @@
+"""Traces to an OpenTelemetry collector; imported only when the settings name one."""
