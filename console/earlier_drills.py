@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from flows.comparisons import waiting
-from flows.overview import Overview
+from flows.overview import overview
 from flows.wiring import Wiring
 from integrations.records.export import read_export
 from playbooks.comparison import Returned
@@ -23,7 +23,7 @@ def left_to_do(config: Path | None, playbook: str) -> tuple[Returned, ...]:
     """
     try:
         with Wiring.from_file(config) as wiring:
-            return tuple(waiting(wiring, playbook, Overview(wiring).all()))
+            return tuple(waiting(wiring, playbook, overview(wiring).all()))
     except KeyquellError:
         if config is not None:
             raise

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
+from flows.news import News
 from flows.wiring import Wiring
 from integrations.records.sql import SqlRecords
 from playbooks.errors import RecordError
@@ -39,35 +40,24 @@ class Docket:
     """The marks of every incident that has any; one query looks for news.  Safe for threads."""
 
     def __init__(self, records: SqlRecords) -> None:
-        self._records = records
+        self._news = News(records, _KINDS)
         self._lock = threading.Lock()
-        self._heads: dict[str, int] | None = None
         self._marks: dict[str, Marks] = {}
 
     def look(self) -> dict[str, Marks]:
         """The marks by incident, as of now."""
-        records = self._records
         with self._lock:
-            heads = records.heads()
-            if self._heads is None:
-                found = [event for kind in _KINDS for event in records.of_kind(kind)]
-                self._take(sorted(found, key=lambda each: each.seq))
-            else:
-                for incident, seq in heads.items():
-                    if (before := self._heads.get(incident, -1)) != seq:
-                        self._take(each for each in records.events_after(incident, before) if each.kind in _KINDS)
-            self._heads = heads
+            self._take(self._news.take())
             return dict(self._marks)
 
     def _take(self, events: Iterable[Event]) -> None:
         """What contradicts a record is left out: its own page says so, and the others are not hidden."""
         for event in events:
             marks = self._marks.get(event.incident, Marks())
-            if event.seq > marks.seq:
-                try:
-                    self._marks[event.incident] = marks.after(event)
-                except RecordError:
-                    continue
+            try:
+                self._marks[event.incident] = marks.after(event)
+            except RecordError:
+                continue
 
 
 _DOCKETS: WeakKeyDictionary[Wiring, Docket] = WeakKeyDictionary()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from flows.overview import Overview
+from flows.overview import overview
 from flows.wiring import Wiring
 from integrations.tables import Format, write_table
 from playbooks.metrics.measuring import measures_of
@@ -23,7 +23,7 @@ def export_table(wiring: Wiring, name: TableName, file: Path, form: Format) -> i
 
 
 def _table(wiring: Wiring, name: TableName) -> Table:
-    cases = list(reversed(Overview(wiring).all()))
+    cases = list(reversed(overview(wiring).all()))
     match name:
         case "incidents":
             return incidents_table(cases)

@@ -17,9 +17,10 @@ from flows.installation import note_unmatched
 from flows.opening import open_case, open_incidents, opened_by, settled_by
 from flows.urgency import urgent
 from flows.wiring import Wiring
-from playbooks.blast_radius import blast_radius
+from playbooks.blast_radius import Graph, blast_radius
 from playbooks.correlation import holds, joins, opened, same_thing, strengthened
 from playbooks.errors import Conflict, InvalidInput, KeyquellError
+from playbooks.estate import CredentialEntry, DatasetEntry, KeyEntry
 from playbooks.event_bodies import body_of
 from playbooks.exposures import Exposure, Signal
 from playbooks.incident import Incident
@@ -313,10 +314,7 @@ def _playbook(wiring: Wiring, incident: Incident) -> Playbook:
 
 
 def _known(wiring: Wiring, exposure: Exposure) -> None:
-    estate = wiring.estate
-    known = {str(entry.ref) for entry in estate.keys} | {str(entry.ref) for entry in estate.credentials}
-    known |= {str(entry.ref) for entry in estate.datasets}
-    if exposure.target not in known:
+    if Graph.of(wiring.estate).listed(exposure.target) not in (KeyEntry, CredentialEntry, DatasetEntry):
         raise InvalidInput(
             f"{exposure.target!r} is not in the estate.",
             hint="List what is with `keyquell inventory show`, or add it with `keyquell inventory import`.",

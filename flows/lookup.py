@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from difflib import get_close_matches
 
+from flows.code_names import code_names
 from flows.wiring import Wiring
 from playbooks.errors import InvalidInput
 from playbooks.incident import Incident
@@ -12,16 +13,15 @@ from playbooks.plans import Plan
 
 def named(wiring: Wiring, word: str) -> str:
     """The id behind an id or a code name.  Raises InvalidInput with the nearest ones when there is none."""
-    known = wiring.records.incidents()
-    if word in known:
+    by_name = code_names(wiring)
+    if word in by_name:
         return word
-    by_name = {each: wiring.incident(each).codename for each in known}
     found = [each for each, codename in by_name.items() if codename == word.lower() or each == word.upper()]
     if len(found) == 1:
         return found[0]
     if found:
         raise InvalidInput(f"{word} names several incidents: {', '.join(found)}.", hint="Give the id.")
-    near = get_close_matches(word, [*known, *by_name.values()], n=1, cutoff=0.5)
+    near = get_close_matches(word, [*by_name, *by_name.values()], n=1, cutoff=0.5)
     hint = f"Did you mean {near[0]}?" if near else "`keyquell status` lists the open ones."
     raise InvalidInput(f"there is no incident {word!r}.", hint=hint)
 

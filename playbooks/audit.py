@@ -63,8 +63,12 @@ def decisions(events: Iterable[Event]) -> list[Decision]:
         told = _told(read_body(event))
         if told is not None:
             found.append(Decision(event.incident, event.seq, event.at, told[0], told[1], event.kind in _LOUD))
-    found.sort(key=lambda each: (each.at, each.chain, each.seq), reverse=True)
-    return found
+    return ordered(found)
+
+
+def ordered(found: Iterable[Decision]) -> list[Decision]:
+    """The latest first."""
+    return sorted(found, key=lambda each: (each.at, each.chain, each.seq), reverse=True)
 
 
 def _told(body: Body) -> tuple[str, str] | None:

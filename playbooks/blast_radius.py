@@ -8,8 +8,10 @@ from collections.abc import Iterable
 import rustworkx as rx
 from pydantic import BaseModel, ConfigDict
 
+from playbooks.errors import InvalidInput
 from playbooks.estate import CertificateEntry, ConsumerEntry, CredentialEntry, DatasetEntry, Estate, KeyEntry
 from playbooks.exposures import Exposure
+from playbooks.latest import Latest
 from playbooks.refs import KeyRef, Ref
 
 Node = Ref | str
@@ -67,6 +69,11 @@ class Graph:
         self._add_nodes()
         self._graph.extend_from_weighted_edge_list(self._edges())
 
+    @classmethod
+    def of(cls, estate: Estate) -> Graph:
+        """The graph of an estate, built once for as long as no other is asked for."""
+        return _LATEST.of(estate)
+
     def entry(self, index: int) -> Entry:
         """The estate's entry at a node; KeyError when there is none."""
         found = self._graph[index]
@@ -86,6 +93,14 @@ class Graph:
         scheme, _, _ = uri.partition(":")
         from_uri = next((kind for kind in Ref.__subclasses__() if scheme in kind.schemes), None)
         return None if from_uri is None else self._index.get(from_uri.parse(uri))
+
+    def listed(self, uri: str) -> type[Entry] | None:
+        """As what the estate lists exactly this URI, letter by letter; None when it does not."""
+        try:
+            index = self.find(uri)
+        except InvalidInput:
+            return None
+        return type(self.entry(index)) if index is not None and str(_node(self.entry(index))) == uri else None
 
     def siblings(self, entry: CredentialEntry) -> list[CredentialEntry]:
         """The other credentials of the same consumer."""
@@ -139,13 +154,17 @@ class Graph:
         return [(index[start], index[end], edge) for start, end, edge in named if start in index and end in index]
 
 
+_LATEST = Latest(Graph)
+
+
 def blast_radius(estate: Estate | Graph, exposures: Iterable[Exposure]) -> BlastRadius:
     """What the exposures reach together.
 
     A credential reaches the keys that it may use, their data, certificates and consumers; the credential through which
-    something got out reaches the other credentials of its consumer too.  Pass a Graph to look up many times.
+    something got out reaches the other credentials of its consumer too.  The graph of the
+    estate that was asked for last is kept.
     """
-    graph = estate if isinstance(estate, Graph) else Graph(estate)
+    graph = estate if isinstance(estate, Graph) else Graph.of(estate)
     starts, unknown = _starts(graph, exposures)
     came = graph.reach(starts)
     groups: dict[type, list[Reached]] = {}

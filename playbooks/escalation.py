@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from playbooks.blast_radius import blast_radius
+from playbooks.blast_radius import Graph, blast_radius
 from playbooks.dealings import Page
-from playbooks.estate import Estate
+from playbooks.estate import ConsumerEntry, DatasetEntry, Estate, KeyEntry
 from playbooks.incident import Incident
 from playbooks.roster import MOST_REPEATS, ROUND_LEVELS, Escalation, Person, Role, Roster
 
@@ -138,11 +138,10 @@ def concerned(incident: Incident, *, estate: Estate, roster: Roster | None, now:
 
 def _owners(incident: Incident, estate: Estate) -> set[str]:
     radius = blast_radius(estate, incident.exposures)
-    reached = {each.name for each in (*radius.keys, *radius.datasets, *radius.consumers)}
-    entries = [(str(each.ref), each.owner) for each in estate.keys]
-    entries += [(str(each.ref), each.owner) for each in estate.datasets]
-    entries += [(each.name, each.owner) for each in estate.consumers]
-    return {owner for name, owner in entries if name in reached and owner}
+    graph = Graph.of(estate)
+    found = (graph.find(each.name) for each in (*radius.keys, *radius.datasets, *radius.consumers))
+    entries = (graph.entry(index) for index in found if index is not None)
+    return {each.owner for each in entries if isinstance(each, KeyEntry | DatasetEntry | ConsumerEntry) and each.owner}
 
 
 def _ladder(roster: Roster | None, escalation: Escalation, now: datetime) -> Iterator[Call]:

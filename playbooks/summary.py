@@ -16,7 +16,6 @@ from playbooks.metrics.work import Work, work_of
 from playbooks.record import Event
 from playbooks.timings import Timings
 
-
 _MEANING = 1
 """Raised when a figure is computed in another way, so that lines which were kept are computed again."""
 

@@ -31,11 +31,11 @@ def listed(
 ) -> int:
     """List what is due, the most urgent first, and the clocks that nobody has started."""
     from flows.deadlines import everywhere, of_case
-    from flows.overview import Overview
+    from flows.overview import overview
     from flows.wiring import Wiring
 
     with Wiring.from_file(common.config) as wiring:
-        cases = [of_case(wiring, incident)] if incident else everywhere(wiring, Overview(wiring))
+        cases = [of_case(wiring, incident)] if incident else everywhere(wiring, overview(wiring))
         _show(common, wiring, *cases)
     return ExitCode.OK
 

@@ -30,13 +30,13 @@ def draft(
     from console.report.review import review_markdown, write_review
     from flows.comparisons import comparison
     from flows.lookup import named
-    from flows.overview import Overview
+    from flows.overview import overview
     from flows.wiring import Wiring
 
     with Wiring.from_file(common.config) as wiring:
         incident = named(wiring, incident)
         events, now = wiring.records.events(incident), wiring.clock()
-        compared = comparison(wiring, incident, Overview(wiring).all())
+        compared = comparison(wiring, incident, overview(wiring).all())
     if output is None:
         text = review_markdown(events, now=now, compared=compared)
         show(common, {"incident": incident, "review": text}, text)

@@ -23,18 +23,18 @@ from console.web.pages import STATIC, told
 from console.web.roster_visitors import RosterVisitors
 from console.web.site import Site
 from console.web.threads import Threads
-from console.web.views import audit, case, cases, deadlines, estate, keys, now, review, usage
+from console.web.views import audit, case, cases, deadlines, estate, keys, measures, now, review, usage
 from console.web.visitors import SignInNeededError, Visitors
 from flows.background import Background
 from flows.open_links import OpenLinks
-from flows.overview import Overview
+from flows.overview import overview
 from flows.sign_in import SignIn
 from flows.wiring import Wiring
 from playbooks.desk import Desk
 
 _FOR_PEOPLE = ("/approve/", "/enrol/")
 _FOR_PROGRAMS = "/api/v1"
-_VIEWS = (now, cases, deadlines, estate, keys, usage, audit)
+_VIEWS = (now, cases, deadlines, measures, estate, keys, usage, audit)
 """The pages in the order of the navigation."""
 
 
@@ -67,7 +67,7 @@ def create_app(wiring: Wiring, desk: Desk, background: Background, *, chat: Any 
     if roster_kept:
         app.include_router(sign_in.router(wiring, doors, people))
     sections = tuple(each.SECTION for each in _VIEWS)
-    site = Site(wiring, desk, background, Overview(wiring), visitors, people, sections)
+    site = Site(wiring, desk, background, overview(wiring), visitors, people, sections)
     for view in (*_VIEWS, case, review):
         app.include_router(view.router(site))
     app.include_router(Live(site).router())

@@ -32,7 +32,7 @@ EVENTS = Table(
     Column("body", Text, nullable=False),
     Column("prev", String(64), nullable=False),
     Column("hash", String(64), nullable=False),
-    Index("events_by_kind", "kind", "at"),
+    Index("events_by_kind", "kind", "at", "incident", "seq"),
 )
 """The record: rows are only ever added."""
 
@@ -43,12 +43,7 @@ SUMMARIES = Table(
     Column("seq", Integer, nullable=False),
     Column("hash", String(64), nullable=False),
     Column("form", String(64), nullable=False),
-    Column("opened_at", String(32), nullable=False),
-    Column("still_open", Integer, nullable=False),
-    Column("exercise", Integer, nullable=False),
     Column("body", Text, nullable=False),
-    Index("summaries_by_time", "opened_at", "incident"),
-    Index("summaries_by_state", "still_open", "exercise", "opened_at", "incident"),
 )
 """Derived from the record and never the truth: true of an incident while number, hash and form are its own."""
 

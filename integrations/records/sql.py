@@ -20,7 +20,7 @@ from typing import Any, Self, TypeVar
 
 import orjson
 from pydantic import JsonValue, ValidationError
-from sqlalchemy import Connection, Engine, Row, bindparam, func, insert, select
+from sqlalchemy import Connection, Engine, Row, bindparam, func, insert, select, text
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from integrations.records.engines import create, record_error
@@ -53,7 +53,13 @@ _LATEST = select(func.max(EVENTS.c.seq)).where(EVENTS.c.incident == _ALL.c.incid
 _HEADS = select(_ALL.c.incident, _LATEST.label("seq")).where(
     _ALL.c.incident.is_not(None), _ALL.c.incident != INSTALLATION
 )
+_HAVING = (
+    select(EVENTS.c.incident, func.max(EVENTS.c.at).label("at"))
+    .where(EVENTS.c.kind == bindparam("kind"))
+    .group_by(EVENTS.c.incident)
+)
 _INSERT = insert(EVENTS)
+_NEWEST_ROW = text("SELECT max(rowid) FROM events")
 # Made once: SQLAlchemy finds the compiled text of a statement that it knows much faster than that of a new one.
 
 _INCIDENT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -64,11 +70,13 @@ class SqlRecords:
     """Keeps records at a database URL; safe for several threads and processes at once.
 
     ``clock`` stamps the events.  A stamp is always later than the one before it, also when the clock was set back.
+    ``engine`` is for what is kept in the same database beside the record.
     """
 
     def __init__(self, engine: Engine, *, clock: Clock) -> None:
-        self._engine = engine
+        self.engine = engine
         self._clock = clock
+        self._heads: tuple[int | None, dict[str, int]] = (None, {})
         self._one_writer: AbstractContextManager[Any] = nullcontext()
         if engine.dialect.name == "sqlite":
             self._take_turns()
@@ -100,7 +108,7 @@ class SqlRecords:
         checked = _json(kind, body)
         if not _INCIDENT_ID.fullmatch(incident):
             raise RecordError(f"{incident[:64]!r} is not an incident id.")
-        return _guarded(self._engine, lambda: self._append(incident, kind, checked, expected_head))
+        return _guarded(self.engine, lambda: self._append(incident, kind, checked, expected_head))
 
     def append_next(
         self, incident: str, *, kind: EventKind, body: Mapping[str, JsonValue], attempts: int = 50
@@ -118,7 +126,7 @@ class SqlRecords:
 
     def head(self, incident: str) -> str:
         """The hash that the next append must expect: GENESIS for an incident without events."""
-        row = _guarded(self._engine, lambda: self._last(incident))
+        row = _guarded(self.engine, lambda: self._last(incident))
         return str(row.hash) if row else GENESIS
 
     def events(self, incident: str) -> list[Event]:
@@ -137,6 +145,10 @@ class SqlRecords:
         if since is not None:
             query = query.where(EVENTS.c.at >= since.astimezone(UTC).isoformat(timespec="microseconds"))
         return [_event(row) for row in self._rows(query.order_by(EVENTS.c.at, EVENTS.c.incident, EVENTS.c.seq))]
+
+    def having(self, kind: EventKind) -> dict[str, datetime]:
+        """When each incident that has an event of this kind had its latest one; bodies are not read."""
+        return {str(row.incident): _time(row.at) for row in self._rows(_HAVING, kind=str(kind))}
 
     def follow(
         self, incident: str, *, after_seq: int = -1, every_seconds: float = 0.1, for_seconds: float | None = None
@@ -159,7 +171,10 @@ class SqlRecords:
 
     def heads(self) -> dict[str, int]:
         """The number of the last event of every incident: what has changed is seen with one query."""
-        return {str(row.incident): int(row.seq) for row in self._rows(_HEADS)}
+        newest = self._rows(_NEWEST_ROW)[0][0] if self.engine.dialect.name == "sqlite" else None
+        if newest is None or newest != self._heads[0]:
+            self._heads = (newest, {str(row.incident): int(row.seq) for row in self._rows(_HEADS)})
+        return dict(self._heads[1])
 
     def check_writable(self) -> None:
         """Write a row and take it back, unseen by anybody.  Raises RecordError when an event could not be written."""
@@ -167,18 +182,18 @@ class SqlRecords:
         row |= {"incident": f"write-check-{uuid.uuid4().hex}"}
 
         def attempt() -> None:
-            with self._one_writer, self._engine.connect() as connection:
-                connection.exec_driver_sql("BEGIN IMMEDIATE" if self._engine.dialect.name == "sqlite" else "BEGIN")
+            with self._one_writer, self.engine.connect() as connection:
+                connection.exec_driver_sql("BEGIN IMMEDIATE" if self.engine.dialect.name == "sqlite" else "BEGIN")
                 try:
                     connection.execute(_INSERT, {**row, "seq": 0})
                 finally:
                     connection.exec_driver_sql("ROLLBACK")
 
-        _guarded(self._engine, attempt)
+        _guarded(self.engine, attempt)
 
     def close(self) -> None:
         """Give the connections back."""
-        self._engine.dispose()
+        self.engine.dispose()
 
     def _take_turns(self) -> None:
         """SQLite lets one write at a time and makes the others sleep: waiting here is fairer and shorter."""
@@ -193,7 +208,7 @@ class SqlRecords:
         os.register_at_fork(after_in_child=forget)
 
     def _append(self, incident: str, kind: EventKind, body: dict[str, JsonValue], expected_head: str | None) -> Event:
-        with self._one_writer, self._engine.connect() as connection:
+        with self._one_writer, self.engine.connect() as connection:
             return self._append_on(connection, incident, kind, body, expected_head)
 
     def _append_on(
@@ -236,15 +251,15 @@ class SqlRecords:
         return max(now, _time(last.at) + timedelta(microseconds=1)) if last else now
 
     def _last(self, incident: str) -> Row[Any] | None:
-        with self._engine.connect() as connection:
+        with self.engine.connect() as connection:
             return connection.execute(_LAST, {"one": incident}).first()
 
     def _rows(self, query: Any, **values: Any) -> list[Row[Any]]:
         def read() -> list[Row[Any]]:
-            with self._engine.connect() as connection:
+            with self.engine.connect() as connection:
                 return list(connection.execute(query, values))
 
-        return _guarded(self._engine, read)
+        return _guarded(self.engine, read)
 
 
 def _json(kind: EventKind, body: Mapping[str, JsonValue]) -> dict[str, JsonValue]:

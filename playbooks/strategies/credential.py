@@ -22,7 +22,7 @@ def draft_credential(plan: Drafting, exposure: Exposure) -> None:
     if exposure.via and exposure.via in plan.lookup.credentials:
         moves.cut(plan, plan.lookup.credentials[exposure.via], why="The leak came through this credential.")
     cut = moves.cut(plan, entry, why="The attacker holds this credential; without it the way to the keys is closed.")
-    listed = {each.ref for each in plan.estate.keys}
+    listed = plan.lookup.keys
     keys = [key for key in entry.may_use if key in listed and _operation(plan, key) == "decrypt"]
     contained = {key: _contain(plan, key, entry) for key in keys}
     plan.residual.append(f"What {exposure.target} opened before it was refused stays known to whoever held it.")
@@ -127,5 +127,6 @@ def _key_moves(plan: Drafting) -> list[ContainmentMove]:
 
 def _operation(plan: Drafting, key: KeyRef) -> str:
     facts = plan.facts.get(key)
-    listed = next((entry.purpose for entry in plan.estate.keys if entry.ref == key), "encrypt")
+    entry = plan.lookup.keys.get(key)
+    listed = entry.purpose if entry else "encrypt"
     return "sign" if (facts.purpose if facts else listed) == "sign" else "decrypt"

@@ -59,7 +59,7 @@ def draft_data_key(plan: Drafting, exposure: Exposure) -> None:
 
 
 def _key_of(plan: Drafting, dataset: DatasetRef) -> KeyRef | None:
-    return next((entry.key for entry in plan.estate.datasets if entry.ref == dataset), None)
+    return plan.lookup.key_of.get(dataset)
 
 
 def _ways_to_ciphertext(

@@ -6,28 +6,43 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from playbooks.estate import CertificateEntry, ConsumerEntry, CredentialEntry, DatasetEntry, Estate
-from playbooks.refs import KeyRef
+from playbooks.estate import CertificateEntry, ConsumerEntry, CredentialEntry, DatasetEntry, Estate, KeyEntry
+from playbooks.latest import Latest
+from playbooks.refs import DatasetRef, KeyRef, Ref
 
 
 @dataclass(slots=True)
 class Lookup:
-    """Answers in the order of the estate; built once per plan."""
+    """Answers in the order of the estate."""
 
     estate: Estate
+    keys: dict[KeyRef, KeyEntry] = field(default_factory=dict)
+    key_of: dict[DatasetRef, KeyRef] = field(default_factory=dict)
     datasets: dict[KeyRef, list[DatasetEntry]] = field(default_factory=lambda: defaultdict(list))
     certificates: dict[KeyRef, list[CertificateEntry]] = field(default_factory=lambda: defaultdict(list))
     users: dict[KeyRef, list[CredentialEntry]] = field(default_factory=lambda: defaultdict(list))
     wrapped: dict[KeyRef, list[KeyRef]] = field(default_factory=lambda: defaultdict(list))
     credentials: dict[str, CredentialEntry] = field(default_factory=dict)
     of_consumer: dict[str, list[CredentialEntry]] = field(default_factory=lambda: defaultdict(list))
+    using: dict[Ref, list[int]] = field(default_factory=lambda: defaultdict(list))
+    named: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, estate: Estate) -> Lookup:
+        """The index of an estate, built once for as long as no other is asked for."""
+        return _LATEST.of(estate)
+
+    @classmethod
+    def build(cls, estate: Estate) -> Lookup:
         """Index an estate."""
         found = cls(estate)
+        for number, consumer in enumerate(estate.consumers):
+            found.named.setdefault(consumer.name, number)
+            for used in dict.fromkeys((*consumer.uses, *consumer.datasets)):
+                found.using[used].append(number)
         for dataset in estate.datasets:
             found.datasets[dataset.key].append(dataset)
+            found.key_of.setdefault(dataset.ref, dataset.key)
         for certificate in estate.certificates:
             found.certificates[certificate.key].append(certificate)
         for credential in estate.credentials:
@@ -36,6 +51,7 @@ class Lookup:
             for key in credential.may_use:
                 found.users[key].append(credential)
         for entry in estate.keys:
+            found.keys.setdefault(entry.ref, entry)
             if entry.wrapped_by is not None:
                 found.wrapped[entry.wrapped_by].append(entry.ref)
         return found
@@ -59,14 +75,22 @@ class Lookup:
 
     def consumers(self, key: KeyRef) -> list[ConsumerEntry]:
         """Services that stop when the key does: they use it, its data, or hold a credential for it."""
-        data = {dataset.ref for dataset in self.datasets.get(key, [])}
-        holders = {credential.consumer for credential in self.users.get(key, [])}
-        return [
-            consumer
-            for consumer in self.estate.consumers
-            if key in consumer.uses or consumer.name in holders or data.intersection(consumer.datasets)
-        ]
+        holders = (credential.consumer for credential in self.users.get(key, []))
+        found = {self.named[name] for name in holders if name in self.named}
+        for used in (key, *(dataset.ref for dataset in self.datasets.get(key, []))):
+            found.update(self.using.get(used, ()))
+        return [self.estate.consumers[number] for number in sorted(found)]
 
     def consumer(self, name: str) -> ConsumerEntry | None:
         """The service of this name, if the estate lists it."""
-        return next((entry for entry in self.estate.consumers if entry.name == name), None)
+        return self.estate.consumers[self.named[name]] if name in self.named else None
+
+    def in_order(self, names: Iterable[str]) -> list[ConsumerEntry]:
+        """The services of these names that are listed, in the order of the estate."""
+        return [
+            self.estate.consumers[number]
+            for number in sorted({self.named[each] for each in names if each in self.named})
+        ]
+
+
+_LATEST = Latest(Lookup.build)

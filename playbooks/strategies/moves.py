@@ -298,8 +298,7 @@ def check_consumers(plan: Drafting, keys: Sequence[KeyRef], *, after: Sequence[M
                 unavailable="" if consumer.channel else f"{consumer.name} has no channel: ask its owner",
             )
         )
-        for consumer in plan.estate.consumers
-        if consumer.name in hit
+        for consumer in plan.lookup.in_order(hit)
     ]
 
 

@@ -99,7 +99,7 @@ def test_a_record_that_cannot_be_read_costs_the_others_nothing(wiring: OpenedByH
         EventKind.INCIDENT_OPENED, codename="wet-fox", severity="high", exercise=False, requested_by="bob", playbook="",
     )  # fmt: skip
     wiring.records.append_next(OTHER, kind=EventKind.INCIDENT_OPENED, body=body)
-    with wiring.records._engine.connect() as connection:  # somebody alters the database
+    with wiring.records.engine.connect() as connection:  # somebody alters the database
         connection.execute(text("UPDATE events SET body = '{}', hash = 'x' WHERE incident = :one"), {"one": OTHER})
     said: list[str] = []
     flow = Flow("blocked")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import chain
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Path, Query, Request, Security
@@ -25,8 +24,8 @@ from console.web.api.problems import answer_problems, documented
 from console.web.bearer import bears_token
 from console.web.sign_in import cookie_name
 from console.web.site import Site
+from flows.decisions import all_decisions
 from flows.key_health import key_health
-from playbooks.audit import DECISIONS, decisions
 from playbooks.key_health import Weakness
 from playbooks.metrics.measure import MeasureName
 from playbooks.metrics.measuring import measures_of
@@ -140,8 +139,7 @@ def _figures(site: Site) -> APIRouter:
         offset: Offset = 0,
         limit: Limit = 100,
     ) -> Listing[DecisionAnswer]:
-        records = site.wiring.records
-        found = await run(lambda: decisions(chain.from_iterable(records.of_kind(kind) for kind in DECISIONS)))
+        found = await run(all_decisions, site.wiring)
         return listing([each for each in found if loud in (None, each.loud)], offset, limit, DecisionAnswer.of)
 
     return routes

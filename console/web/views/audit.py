@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from itertools import chain
 from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
 from console.web.site import Section, Site
-from playbooks.audit import DECISIONS, decisions
+from flows.code_names import code_names
+from flows.decisions import all_decisions
 from playbooks.errors import RecordError
 from playbooks.record import INSTALLATION, verify_chain
 
@@ -32,9 +32,8 @@ def router(site: Site) -> APIRouter:
 
 def _content(site: Site, loud: bool, page: int) -> dict[str, Any]:
     records = site.wiring.records
-    found = decisions(chain.from_iterable(records.of_kind(kind) for kind in DECISIONS))
-    names = {each.id: each.codename for each in site.overview.all()}
-    listed = [each for each in found if each.loud or not loud]
+    found = all_decisions(site.wiring)
+    listed = [each for each in found if each.loud] if loud else found
     pages = max(1, -(-len(listed) // _PER_PAGE))
     page = min(page, pages)
     try:
@@ -42,9 +41,10 @@ def _content(site: Site, loud: bool, page: int) -> dict[str, Any]:
         broken = ""
     except RecordError as error:
         broken = str(error)
+    shown = listed[(page - 1) * _PER_PAGE : page * _PER_PAGE]
     return {
-        "decisions": listed[(page - 1) * _PER_PAGE : page * _PER_PAGE],
-        "names": names,
+        "decisions": shown,
+        "names": code_names(site.wiring),
         "count": len(found),
         "refused": sum(each.loud for each in found),
         "loud": loud,

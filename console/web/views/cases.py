@@ -31,4 +31,4 @@ def _list(site: Site, page: int) -> dict[str, Any]:
     pages = max(1, -(-len(found) // _PER_PAGE))
     page = min(page, pages)
     shown = found[(page - 1) * _PER_PAGE : page * _PER_PAGE]
-    return {"cases": shown, "count": len(found), "page": page, "pages": pages}
+    return {"cases": shown, "count": len(found), "page": page, "pages": pages, "unread": site.overview.unread()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -27,30 +26,14 @@ _LISTED = 40
 def router(site: Site) -> APIRouter:
     """``GET /estate``, with ``?exposed=`` a URI, ``?incident=`` a case, or ``?q=`` words to search."""
     routes = APIRouter(default_response_class=HTMLResponse, include_in_schema=False)
-    graphs = _Graphs()
 
     @routes.get("/estate")
     async def estate(request: Request, exposed: str = "", incident: str = "", q: str = "") -> HTMLResponse:
         site.visitors.of(request)
-        content = await site.people.run(_content, site, graphs, exposed.strip(), incident.strip(), q.strip())
+        content = await site.people.run(_content, site, exposed.strip(), incident.strip(), q.strip())
         return site.show(request, "estate.html", section=SECTION, **content)
 
     return routes
-
-
-class _Graphs:
-    """Keeps the graph of the estate that was last read, because building it takes longer than a look."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._graph: Graph | None = None
-
-    def of(self, estate: Estate) -> Graph:
-        """Its graph; the estate is told by identity, since it is read anew when its file changes."""
-        with self._lock:
-            if self._graph is None or self._graph.estate is not estate:
-                self._graph = Graph(estate)
-            return self._graph
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +50,12 @@ class _Asked:
         return list(dict.fromkeys(each.target for each in self.exposures))
 
 
-def _content(site: Site, graphs: _Graphs, uri: str, word: str, query: str) -> dict[str, Any]:
+def _content(site: Site, uri: str, word: str, query: str) -> dict[str, Any]:
     try:
         estate = site.wiring.estate
     except InvalidInput as error:
         return {"broken": str(error), "asked": None}
-    graph = graphs.of(estate)
+    graph = Graph.of(estate)
     asked = _case(site, word) if word else _question(graph, uri) if uri else None
     found = list(islice(_search(estate, query), _FOUND + 1)) if query else []
     radius = blast_radius(graph, asked.exposures) if asked else BlastRadius()

@@ -49,5 +49,6 @@ def _content(site: Site) -> dict[str, Any]:
         except KeyquellError as error:
             unread.append(f"{each.codename}: {error}")
     cards.sort(key=lambda each: (each.exercise, _TONES.index(each.tone), each.opened_at))
-    closed = [each for each in site.overview.all() if not each.open][:_CLOSED]
+    unread += site.overview.unread().values()
+    closed = site.overview.lately_closed(_CLOSED)
     return {"cards": cards, "unread": unread, "closed": closed}

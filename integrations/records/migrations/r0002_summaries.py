@@ -10,18 +10,13 @@ down_revision = "0001"
 
 
 def upgrade() -> None:
-    """Make the derived table and the indexes; no event is touched."""
-    op.create_index("events_by_kind", "events", ["kind", "at"])
+    """Make the derived table and the index; no event is touched."""
+    op.create_index("events_by_kind", "events", ["kind", "at", "incident", "seq"])
     op.create_table(
         "summaries",
         sa.Column("incident", sa.String(64), primary_key=True),
         sa.Column("seq", sa.Integer, nullable=False),
         sa.Column("hash", sa.String(64), nullable=False),
         sa.Column("form", sa.String(64), nullable=False),
-        sa.Column("opened_at", sa.String(32), nullable=False),
-        sa.Column("still_open", sa.Integer, nullable=False),
-        sa.Column("exercise", sa.Integer, nullable=False),
         sa.Column("body", sa.Text, nullable=False),
     )
-    op.create_index("summaries_by_time", "summaries", ["opened_at", "incident"])
-    op.create_index("summaries_by_state", "summaries", ["still_open", "exercise", "opened_at", "incident"])

@@ -131,7 +131,7 @@ def test_a_broken_or_unknown_record_is_not_exported(records: SqlRecords, tmp_pat
     """An export never lends a forged record its checksum."""
     with pytest.raises(RecordError, match="empty"):
         export(records, "KQ-unknown", tmp_path / "x.ndjson", clock=now)
-    with records._engine.connect() as connection:  # the forger has the database
+    with records.engine.connect() as connection:  # the forger has the database
         connection.exec_driver_sql("""UPDATE events SET body='{"by":"x","text":"y"}' WHERE seq=1""")
     with pytest.raises(RecordError, match="altered"):
         export(records, ID, tmp_path / "x.ndjson", clock=now)

@@ -238,7 +238,7 @@ def test_a_full_disk_says_so_and_keeps_what_was_there(tmp_path: Path) -> None:
     """SQLite's page limit stands in for the disk's end: same error code, same way out."""
     records = SqlRecords.open(f"sqlite:///{tmp_path / 'r.db'}", clock=now)
     kept = records.append_next(ID, kind=EventKind.NOTE, body=NOTE)
-    with records._engine.connect() as connection:  # the limit belongs to one connection of the pool
+    with records.engine.connect() as connection:  # the limit belongs to one connection of the pool
         connection.exec_driver_sql("PRAGMA max_page_count=1")
     with pytest.raises(RecordError, match="disk is full"):
         records.append_next(ID, kind=EventKind.NOTE, body={"text": "x" * 100_000, "by": "t"})
