@@ -25,6 +25,7 @@ _MISSED = {
     "detectors": "None: nothing is detected by itself; incidents must be declared.",
     "messengers": "None: nobody is told but those who look; messages stay in the record.",
 }
+_ONE = {"detectors": "detector", "messengers": "messenger", "pagers": "pager", "surfaces": "surface"}
 _NEEDED_BYTES = 500 * 1024 * 1024
 _SOFTHSM = (Path("/usr/lib/softhsm/libsofthsm2.so"), Path("/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so"))
 
@@ -101,12 +102,12 @@ def _looks(wiring: Wiring, estate: Estate) -> Iterator[tuple[str, Callable[[], s
             yield f"consumer {consumer.name}", partial(_consumer, wiring, consumer.name)
     yield "roster", partial(_roster, wiring)
     yield "web page", partial(_web, wiring)
-    for room in ("detectors", "messengers", "pagers", "surfaces"):
+    for room in ("detectors", "messengers", "pagers", "surfaces", "siem", "traces"):
         found = wiring.parts(room)
         if not found and room in _MISSED:
             yield room, partial(str, _MISSED[room])
         for name, opened in found.items():
-            yield f"{room.removesuffix('s')} {name}", partial(_part, opened)
+            yield f"{_ONE.get(room, room)} {name}", partial(_part, opened)
 
 
 def _key(wiring: Wiring, key: KeyRef) -> str:

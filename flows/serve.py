@@ -29,6 +29,7 @@ from flows.schedules import schedules
 from flows.siem import Feeds
 from flows.soundness import refuse_mistakes
 from flows.stopping import Stopping
+from flows.traces import Traces
 from flows.watch import watch
 from flows.wiring import Wiring
 from playbooks.errors import KeyquellError
@@ -118,6 +119,7 @@ class _Serving:
             "watch": lambda: watch(wiring, self._background, on_trouble=self._sayings.trouble, stop=stop),
             "boards": lambda: Boards(wiring, on_trouble=self._sayings.trouble).run(stop),
             "siem": lambda: Feeds(wiring, on_trouble=self._sayings.trouble).run(stop),
+            "traces": lambda: Traces(wiring, on_trouble=self._sayings.trouble).run(stop),
             "deadlines": lambda: Reminders(wiring, on_trouble=self._sayings.trouble).run(stop),
             "escalations": lambda: Escalations(wiring, on_trouble=self._sayings.trouble).run(stop),
         }

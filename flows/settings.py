@@ -121,6 +121,7 @@ class Settings(_Section):
     slack: dict[str, Any] = Field(default_factory=dict)
     pagers: tuple[dict[str, Any], ...] = ()
     siem: tuple[dict[str, Any], ...] = Field(default=(), description="Where findings go, for other systems.")
+    traces: dict[str, Any] = Field(default_factory=dict, description="Where traces go; empty: nowhere.")
     web: Web = Web()
     policy: Policy = Policy()
     deadlines: Deadlines = Deadlines()
@@ -155,7 +156,7 @@ def load_settings(path: Path | None = None) -> Settings:
     base = place.parent
     anchored = {
         name: _anchored(getattr(settings, name), base)
-        for name in ("records", "connections", "detectors", "messengers", "slack", "pagers", "siem")
+        for name in ("records", "connections", "detectors", "messengers", "slack", "pagers", "siem", "traces")
     }
     if settings.roster is not None:
         anchored["roster"] = base / settings.roster

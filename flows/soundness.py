@@ -30,7 +30,7 @@ def refuse_mistakes(wiring: Wiring) -> None:
             if times > 1:
                 message = f"{settings.source}: {room}: {times} of them are called {name!r}."
                 raise InvalidInput(message, hint="Give each a `name` of its own.")
-    for room in (*listed, "surfaces"):
+    for room in (*listed, "surfaces", "traces"):
         for name, opened in wiring.parts(room).items():
             _open(f"{settings.source}: {room}: {name}", opened)
 

@@ -162,7 +162,8 @@ class Wiring:
         return self._channel("artifacts", consumer)
 
     def parts(self, room: str) -> dict[str, Callable[[], Any]]:
-        """What the settings list in ``detectors``, ``messengers``, ``pagers``, ``siem`` or ``surfaces``, by name.
+        """What the settings list in ``detectors``, ``messengers``, ``pagers``, ``siem``, ``traces`` or ``surfaces``, by
+        name.
 
         Each is opened when it is called, so that a faulty entry spoils only itself.
         """
@@ -171,6 +172,7 @@ class Wiring:
             "messengers": self.settings.messengers,
             "pagers": self.settings.pagers,
             "siem": self.settings.siem,
+            "traces": ({**self.settings.traces, "type": "otlp"},) if self.settings.traces else (),
             "surfaces": ({**self.settings.slack, "type": "slack"},) if self.settings.slack else (),
         }
         return {name_of(each): partial(self._part, room, each) for each in listed[room]}

@@ -85,7 +85,7 @@ def test_the_detectors_of_the_example_open(example: Settings, tmp_path: Path) ->
 
 def adapters_options() -> Iterator[type[BaseModel]]:
     """What the detectors, messengers and pagers read their options by."""
-    for room in ("detectors", "messengers", "pagers", "siem"):
+    for room in ("detectors", "messengers", "pagers", "siem", "traces"):
         for place in ADAPTERS[room].values():
             module = importlib.import_module(place.partition(":")[0])
             found = [each for name, each in vars(module).items() if name.endswith("Options")]

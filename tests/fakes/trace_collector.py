@@ -35,10 +35,10 @@ class Answer:
 class TraceCollector:
     """Takes traces at ``endpoint`` until it is closed; ``ca`` is the path of its CA certificate.
 
-    ``answers`` are given, one a request, before any is looked at.  ``requests`` are the bodies that came, in order;
-    ``headers`` those of the last one.  ``taken`` counts how often each span came, by trace and span id; ``spans`` holds
-    each as it came first.  ``token`` must be borne when it is set; ``most`` is how many spans a request may have before
-    the rest is rejected.
+    ``answers`` are given, one a request, before any is looked at; request number ``broken_at`` gets 503.
+    ``requests`` are the bodies that came, in order; ``headers`` those of the last one.  ``taken`` counts how often each
+    span came, by trace and span id; ``spans`` holds each as it came first.  ``token`` must be borne when it is set;
+    ``most`` is how many spans a request may have before the rest is rejected.
     """
 
     def __init__(self, folder: Path, *, tls: bool = True) -> None:
@@ -50,6 +50,7 @@ class TraceCollector:
         self.resources: list[ResourceSpans] = []
         self.token = ""
         self.most = 10_000
+        self.broken_at = -1
         self.ca = folder / "collector-ca.pem"
         self._server: Any = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
         self._server.collector = self
@@ -87,6 +88,8 @@ class TraceCollector:
         self.requests.append(body)
         if self.answers:
             return self.answers.popleft()
+        if len(self.requests) - 1 == self.broken_at:
+            return Answer(503, {})
         if path != PATH:
             return Answer(404, {})
         if self.token and headers.get("authorization") != f"Bearer {self.token}":
