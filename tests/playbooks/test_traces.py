@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from written_case import CREDENTIAL, ID, KEY, START, Case
 
+import playbooks
 from playbooks.deeds import UNDO
 from playbooks.exposures import Exposure, ExposureKind
 from playbooks.plans import Action, Phase
@@ -280,3 +283,26 @@ def test_two_installations_never_share_a_trace() -> None:
     """Even if they gave their incidents the same id: the hash of the opening tells them apart."""
     assert told(full())[0].trace_id == told(full())[0].trace_id
     assert told(full())[0].trace_id != told(full(exercise=True))[0].trace_id
+
+
+def documented() -> set[str]:
+    """What docs/traces.md puts in back-ticks; ``.name`` after a whole name stands for one with the same beginning."""
+    text = (Path(playbooks.__file__).parents[1] / "docs" / "traces.md").read_text(encoding="utf-8")
+    found, beginning = set(), ""
+    for word in re.findall(r"`([^`\n]+)`", text):
+        beginning = beginning if word.startswith(".") else word.rpartition(".")[0]
+        found.add(beginning + word if word.startswith(".") else word)
+    return found
+
+
+def test_the_document_lists_every_span_moment_and_attribute() -> None:
+    """A word that a trace says and nobody explains fails here; so does one that no trace of a drill says."""
+    case = full(outcome="not-contained")
+    spans = told(case)
+    moments = [moment for each in spans for moment in each.moments]
+    attributes = {name for each in (*spans, *moments) for name in each.attributes}
+    names, said = {each.name for each in (*spans, *moments)}, documented()
+    assert names - said <= {each.value for each in Action}
+    assert attributes - said == set()
+    explained = {each for each in said if each.startswith("keyquell.")}
+    assert explained - attributes == {"keyquell.scenario"}
