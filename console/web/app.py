@@ -23,7 +23,7 @@ from console.web.pages import STATIC, told
 from console.web.roster_visitors import RosterVisitors
 from console.web.site import Site
 from console.web.threads import Threads
-from console.web.views import audit, case, cases, deadlines, estate, keys, measures, now, review, usage
+from console.web.views import audit, case, cases, deadlines, estate, keys, measures, now, readiness, review, usage
 from console.web.visitors import SignInNeededError, Visitors
 from flows.background import Background
 from flows.open_links import OpenLinks
@@ -34,7 +34,7 @@ from playbooks.desk import Desk
 
 _FOR_PEOPLE = ("/approve/", "/enrol/")
 _FOR_PROGRAMS = "/api/v1"
-_VIEWS = (now, cases, deadlines, measures, estate, keys, usage, audit)
+_VIEWS = (now, cases, deadlines, measures, readiness, estate, keys, usage, audit)
 """The pages in the order of the navigation."""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -11,6 +11,7 @@ from playbooks.deadlines.rules import Rule, Rules
 from playbooks.deadlines.standing import anchor
 from playbooks.event_bodies import ClockStarted, DeadlineSettled, read_body
 from playbooks.incident import Incident
+from playbooks.oversight import Oversight
 from playbooks.record import Event
 
 
@@ -30,31 +31,49 @@ class Margin:
     to_seq: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filing:
+    """A filing with a deadline: ``margin`` is deadline − filing, negative when it came late."""
+
+    rule: Rule
+    due_at: datetime
+    filed_at: datetime
+
+    @property
+    def margin(self) -> timedelta:
+        """How much time was left."""
+        return self.due_at - self.filed_at
+
+
+def filings(oversight: Oversight, rules: Rules, *, place: Place) -> Iterator[Filing]:
+    """The filings of one incident in the order of the rules; what was not filed or has no clock is left out."""
+    for rule in rules.rules:
+        settled = oversight.settled.get(rule.id)
+        if settled is not None and settled.outcome == "filed":
+            _, due = anchor(rule, oversight, place)
+            if due is not None:
+                yield Filing(rule=rule, due_at=due, filed_at=settled.at)
+
+
 def margins(events: Sequence[Event], rules: Rules, *, place: Place) -> tuple[Margin, ...]:
     """The margins of one incident, in the order of the rules; what was not filed or has no clock has none.
 
     Raises RecordError when the events contradict one another.
     """
     oversight = Incident.of(events).oversight
-    clocks, filings = _seqs(events)
-    found = []
-    for rule in rules.rules:
-        _, due = anchor(rule, oversight, place)
-        settled = oversight.settled.get(rule.id)
-        if due is None or settled is None or settled.outcome != "filed":
-            continue
-        found.append(
-            Margin(
-                rule=rule.id,
-                regime=rule.regime,
-                due_at=due,
-                filed_at=settled.at,
-                margin=due - settled.at,
-                from_seqs=_began(rule, clocks, filings),
-                to_seq=filings[rule.id],
-            )
+    clocks, filed = _seqs(events)
+    return tuple(
+        Margin(
+            rule=each.rule.id,
+            regime=each.rule.regime,
+            due_at=each.due_at,
+            filed_at=each.filed_at,
+            margin=each.margin,
+            from_seqs=_began(each.rule, clocks, filed),
+            to_seq=filed[each.rule.id],
         )
-    return tuple(found)
+        for each in filings(oversight, rules, place=place)
+    )
 
 
 def _seqs(events: Sequence[Event]) -> tuple[dict[str, int], dict[str, int]]:

@@ -37,10 +37,9 @@ class Point:
     goes_on: bool = False
 
 
-class Stair(BaseModel):
+@dataclass(frozen=True, slots=True)
+class Stair:
     """From ``seconds`` on ``share`` of the cases is not over; with 95 % confidence between ``low`` and ``high``."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     seconds: float
     share: float
@@ -144,7 +143,7 @@ def _estimate(points: Sequence[Point]) -> dict[str, object]:
     shares = fitted.survival_function_.iloc[:, 0]
     stairs = tuple(
         Stair(seconds=seconds, share=share, low=low, high=high)
-        for seconds, share, (low, high) in zip(shares.index, shares, bounds, strict=True)
+        for seconds, share, (low, high) in zip(shares.index.tolist(), shares.tolist(), bounds.tolist(), strict=True)
     )
     return {
         "stairs": stairs,

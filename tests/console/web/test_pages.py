@@ -30,6 +30,8 @@ PAGES = (
     f"/incidents/{CASE}/review",
     "/estate",
     "/deadlines",
+    "/measures",
+    "/readiness",
     "/keys",
     "/usage",
     "/audit",

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from fakes.authenticator import SoftAuthenticator
 from fastapi import FastAPI
@@ -181,7 +182,9 @@ def web_office(root: Path, **settings: Any) -> Iterator[WebOffice]:
 
     with Wiring.open(load_settings(root / "keyquell.yaml"), clock=clock) as wiring:
         background = Background(wiring, on_trouble=lambda *_: None)
-        app = create_app(wiring, ResponseDesk(wiring, background), background)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("KEYQUELL_HOME", str(root / "home"))  # no drill of this machine stands on a page
+            app = create_app(wiring, ResponseDesk(wiring, background), background)
         office = WebOffice(root, wiring, app, timedelta())
         office.roster(PEOPLE)
         offices.append(office)

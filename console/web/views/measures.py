@@ -1,0 +1,137 @@
+"""Metrics: how fast are we, and how sure?  Drills beside real cases, open cases right-censored, no trend."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse
+
+from console.kept_drills import KeptDrills
+from console.web.measure_rows import PHASES, Choice, Row, classes, measure_rows
+from console.web.site import Section, Site
+from console.web.work_rows import MOST_CASES, MOST_FILINGS, margin_words, margins, moved, sized
+from flows.filing_margins import filing_margins
+from flows.prefect_server import default_home
+from playbooks.errors import InvalidInput
+from playbooks.metrics.measure import MeasureName
+from playbooks.metrics.pooling import FEWEST, pooled
+from playbooks.metrics.reading import lasted, read_aloud
+from playbooks.metrics.worst import StepKind, failed_most, step_kinds
+from playbooks.plans import Phase
+from playbooks.summary import Summary
+
+SECTION = Section("/measures", "Metrics", "How fast are we, and how sure?")
+
+_MANY, _LATELY_SECONDS = 1000, 20.0
+
+
+def router(site: Site) -> APIRouter:
+    """``GET /measures``, with ``?kind=`` of exposure, ``?class=`` of key or credential, and ``?phase=``."""
+    routes = APIRouter(default_response_class=HTMLResponse, include_in_schema=False)
+    drills = KeptDrills(default_home() / "drills")
+    lately = _Lately(lambda choice: _content(site, drills, choice))
+
+    @routes.get("/measures")
+    async def measures(request: Request, kind: str = "", phase: str = "") -> HTMLResponse:
+        site.visitors.of(request)
+        chosen = next((each for each in Phase if each.value == phase), None)
+        choice = Choice(kind, request.query_params.get("class", ""), chosen)
+        content = await site.people.run(lately, choice)
+        return site.show(request, "measures.html", section=SECTION, **content)
+
+    return routes
+
+
+class _Lately:
+    """What a choice showed a moment ago, while there are so many cases that computing it takes seconds."""
+
+    def __init__(self, make: Callable[[Choice], dict[str, Any]]) -> None:
+        self._make = make
+        self._made: dict[Choice, tuple[float, dict[str, Any]]] = {}
+        self._lock = threading.Lock()
+
+    def __call__(self, choice: Choice) -> dict[str, Any]:
+        with self._lock:
+            at, content = self._made.get(choice, (0.0, {}))
+            if content and time.monotonic() - at < _LATELY_SECONDS:
+                return content
+            content = self._make(choice)
+            self._made.clear()
+            if content["real"] + content["exercises"] > _MANY:
+                self._made[choice] = (time.monotonic(), content)
+            return content
+
+
+def _content(site: Site, drills: KeptDrills, asked: Choice) -> dict[str, Any]:
+    recorded, now = site.overview.all(), site.wiring.clock()
+    known = {each.id for each in recorded}
+    every = [*recorded, *(each.summary for each in drills.all() if each.summary.id not in known)]
+    kinds = Counter(kind for each in every for kind in each.exposures)
+    schemes = Counter(scheme for each in every for scheme in classes(each))
+    choice = Choice(
+        asked.kind if asked.kind in kinds else "", asked.key_class if asked.key_class in schemes else "", asked.phase
+    )
+    cases = choice.of(every)
+    rows, phases, empty = measure_rows(cases, choice, now=now)
+    return {
+        "choice": choice,
+        "kinds": sorted(kinds.items()),
+        "schemes": sorted(schemes.items()),
+        "all_phases": PHASES,
+        "heading": _heading(cases, site),
+        "real": sum(not each.exercise for each in cases),
+        "exercises": sum(each.exercise for each in cases),
+        "rows": rows,
+        "phases": phases,
+        "empty": empty,
+        "thinned": any(_thinned(each) for each in (*rows, *phases)),
+        "known": known,
+        "fewest": FEWEST,
+        "worst": [each for each in _worst(cases, choice.phase) if each[1]],
+        "moved": [] if choice.phase else moved(cases),
+        "most_cases": MOST_CASES,
+        "most_filings": MOST_FILINGS,
+        "sized": sized,
+        "lasted": lasted,
+        "margin_words": margin_words,
+        **_margins(site, cases, choice),
+    }
+
+
+def _heading(cases: list[Summary], site: Site) -> str:
+    """How fast real cases were contained; exercises only where there is no other."""
+    if not cases:
+        return "Nothing has been measured yet."
+    real = any(not each.exercise for each in cases)
+    pool = pooled(cases, MeasureName.CONTAIN, exercise=not real, now=site.wiring.clock())
+    over = sum(each.state == "reached" for each in pool.points)
+    if pool.median is not None:
+        return read_aloud(pool).partition(" (95")[0] + "."
+    word = ("real case" if real else "exercise") + ("s" if len(pool.points) != 1 else "")
+    return f"{over:,} of {len(pool.points):,} {word} {'was' if over == 1 else 'were'} contained."
+
+
+def _worst(cases: list[Summary], phase: Phase | None) -> list[tuple[str, list[StepKind], StepKind | None]]:
+    found = []
+    for title, exercise in (("Real cases", False), ("Exercises", True)):
+        kinds = step_kinds(cases, exercise=exercise, phase=phase)
+        found.append((title, kinds, failed_most(kinds)))
+    return found
+
+
+def _margins(site: Site, cases: list[Summary], choice: Choice) -> dict[str, Any]:
+    if choice.phase:
+        return {"margins": [], "rules_broken": ""}
+    try:
+        return {"margins": margins(filing_margins(site.wiring, cases)), "rules_broken": ""}
+    except InvalidInput as error:
+        return {"margins": [], "rules_broken": str(error)}
+
+
+def _thinned(row: Row) -> bool:
+    return any(each.plot and each.plot.left_out for each in row.cells)
