@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from flows.boards import pause_after
 from flows.urgency import after_the_proofs, after_the_urgent
 from flows.wiring import Wiring
 from integrations.secrets import write_secret
-from playbooks.errors import KeyquellError
+from playbooks.errors import KeyquellError, RecordError
 from playbooks.record import Event
 
 Tells = Callable[[Sequence[Event], int], Iterator[int]]
@@ -30,6 +31,7 @@ of the event up to which the receiver was told.  Raises what the receiver raises
 
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,60}")
 _LEAST_PAUSE_SECONDS = 1.0
+_BROKEN_SECONDS = 60.0
 
 
 class Feed:
@@ -43,15 +45,26 @@ class Feed:
         self._wiring = wiring
         self._tells = tells
         self._file = wiring.settings.state / room / f"{_file_name(name)}.json"
+        self._not_before: dict[str, float] = {}
         self._seqs = self._remembered()
 
     def round(self, stop: threading.Event) -> int:
         """Tell all that is new; returns how often something arrived.  Raises what the receiver raises, and goes on
-        there the next time."""
+        there the next time.
+
+        A record that cannot be read is left for a minute and hides no other: RecordError is raised after them.
+        """
         count = 0
+        broken: RecordError | None = None
         for incident, head in sorted(self._wiring.records.heads().items()):
-            if self._seqs.get(incident, -1) < head and not stop.is_set():
-                count += self._tell(incident)
+            is_left = time.monotonic() < self._not_before.get(incident, 0)
+            if self._seqs.get(incident, -1) < head and not is_left and not stop.is_set():
+                try:
+                    count += self._tell(incident)
+                except RecordError as error:
+                    self._not_before[incident], broken = time.monotonic() + _BROKEN_SECONDS, error
+        if broken is not None:
+            raise broken
         return count
 
     def _tell(self, incident: str) -> int:
@@ -69,10 +82,16 @@ class Feed:
     def _remembered(self) -> dict[str, int]:
         if self._file.exists():
             return dict(orjson.loads(self._file.read_bytes()))
-        heads = self._wiring.records.heads()
-        over = {each: seq for each, seq in heads.items() if self._wiring.incident(each).closed is not None}
+        over = {each: seq for each, seq in self._wiring.records.heads().items() if self._is_over(each)}
         self._write(over)
         return over
+
+    def _is_over(self, incident: str) -> bool:
+        """Is the case closed?  One that cannot be read may be open."""
+        try:
+            return self._wiring.incident(incident).closed is not None
+        except RecordError:
+            return False
 
     def _remember(self, incident: str, seq: int) -> None:
         self._seqs[incident] = seq

@@ -8,16 +8,19 @@ import time
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from pydantic import JsonValue
 from written_case import ID, START, Case
 
+from flows.doctor import examine
 from flows.settings import Settings
 from flows.siem import Feeds, findings_feed
 from flows.wiring import Wiring
-from playbooks.errors import KeyquellError, Unreachable
-from playbooks.record import EventKind
+from playbooks.errors import KeyquellError, RecordError, Unreachable
+from playbooks.incident import Incident
+from playbooks.record import Event, EventKind
 
 GOES_ON = threading.Event()
 
@@ -117,6 +120,57 @@ def test_a_new_receiver_is_not_told_of_what_was_over_before(wiring: Wiring) -> N
     case.note(EventKind.CLOSED, by="alice", outcome="false-alarm")
     case.write_to(wiring.records)
     assert findings_feed(wiring, "r", Receiver()).round(GOES_ON) == 0
+
+
+def test_a_record_that_cannot_be_read_hides_no_other(wiring: Wiring, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is said once, left for a minute, and told when it can be read again."""
+    whole = wiring.records.events
+
+    def some(incident: str) -> list[Event]:
+        if incident == ID:
+            raise RecordError("event 1 was altered.")
+        return whole(incident)
+
+    opening = Case().events[0]
+    later = ID.replace("abcd", "zzzz")
+    wiring.records.append_next(later, kind=opening.kind, body=opening.body)
+    receiver = Receiver()
+    feed = findings_feed(wiring, "r", receiver)
+    with monkeypatch.context() as broken:
+        broken.setattr(wiring.records, "events", some)
+        with pytest.raises(RecordError, match="altered"):
+            feed.round(GOES_ON)
+        assert receiver.taken == [f"{later}:0"]
+        assert feed.round(GOES_ON) == 0
+        in_a_minute = time.monotonic() + 61
+        broken.setattr("flows.feeds.time", SimpleNamespace(monotonic=lambda: in_a_minute))
+        with pytest.raises(RecordError, match="altered"):
+            feed.round(GOES_ON)
+    assert findings_feed(wiring, "r", receiver).round(GOES_ON) == 2
+
+
+def test_a_new_receiver_is_opened_beside_a_record_that_cannot_be_read(
+    wiring: Wiring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be of an open case, which is then told."""
+
+    def unreadable(incident: str) -> Incident:
+        raise RecordError(f"{incident} was altered.")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(wiring, "incident", unreadable)
+        feed = findings_feed(wiring, "r", Receiver())
+    assert feed.round(GOES_ON) == 2
+
+
+def test_doctor_names_a_receiver_that_cannot_be_opened(tmp_path: Path) -> None:
+    """And says of a sound one that it is configured."""
+    config = tmp_path / "keyquell.yaml"
+    entries = "[{type: file, name: sound, path: /x}, {type: file, name: faulty}]"
+    config.write_text(f"state: state\nestate: estate.yaml\nsiem: {entries}\n", encoding="utf-8")
+    found = {each.what: each for each in examine(config)}
+    assert found["siem sound"].advice == "configured"
+    assert (found["siem faulty"].ok, "path" in found["siem faulty"].advice) == (False, True)
 
 
 def test_a_broken_receiver_is_said_and_the_others_get_theirs(wiring: Wiring, tmp_path: Path) -> None:
