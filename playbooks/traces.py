@@ -26,12 +26,17 @@ from playbooks.event_bodies import (
 )
 from playbooks.incident import Incident
 from playbooks.plans import Phase, Step
-from playbooks.record import Event
+from playbooks.record import Event, EventKind
 from playbooks.span_words import about, kind_of_error, milestone, outcome_of_step, shown, what_failed
 from playbooks.spans import Moment, Span, Value, span_id_of, trace_id_of
 
 ROOT = "incident"
 """The name of the span that is the case."""
+_ENDING = frozenset({
+    EventKind.STEP_STARTED, EventKind.STEP_FINISHED, EventKind.STEP_FAILED, EventKind.STEP_UNDONE,
+    EventKind.APPROVAL_GIVEN, EventKind.APPROVAL_DENIED, EventKind.CONFIRMED, EventKind.CLOSED,
+})  # fmt: skip
+"""The events that may end a span; shards, of which there may be many, end none."""
 
 
 def spans_after(events: Sequence[Event], seq: int, *, page: str = "") -> list[Span]:
@@ -40,6 +45,8 @@ def spans_after(events: Sequence[Event], seq: int, *, page: str = "") -> list[Sp
     ``events`` is the whole record of one incident; ``page`` is the address of the web page, "" when there is none.
     Raises RecordError for a record that contradicts itself.
     """
+    if not any(each.kind in _ENDING for each in events if each.seq > seq):
+        return []
     trace = _Trace(Incident.of(events[:1]), events[0], page)
     for event in events[1:]:
         trace.take(event)
