@@ -12,7 +12,7 @@ from cronsim import CronSim
 from flows.reviews import open_actions
 from flows.schedules import schedules
 from flows.wiring import Wiring
-from playbooks.readiness import Open
+from playbooks.what_next import Open
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ TITLES = {
     MeasureName.RESTORE: "Restore",
     MeasureName.DOWNTIME: "Downtime caused",
 }
-_UNIT = re.compile(r"(\d) (?=(?:%|s|min|h|d)(?!\w))")
+_UNIT = re.compile(r"(\d) (?=(?:%|ms|s|min|h|d)(?!\w))")
 PHASES = {
     Phase.CONTAIN: "Contain",
     Phase.RENEW: "Renew",

@@ -35,7 +35,9 @@ _PHASES = {
 
 
 def lasted(seconds: float) -> str:
-    """A duration in at most two units: ``0.4 s``, ``1 min 30 s``, ``20 min``, ``2 h 5 min``, ``3 d 4 h``, ``60 d``."""
+    """A duration in at most two units: ``40 ms``, ``0.4 s``, ``1 min 30 s``, ``2 h 5 min``, ``3 d 4 h``, ``60 d``."""
+    if 0 < seconds < 0.1:
+        return f"{max(1, round(seconds * 1000))} ms"
     if seconds < 10:
         return f"{seconds:.1f}".removesuffix(".0") + " s"
     whole = round(seconds)

@@ -17,8 +17,9 @@ from flows.prefect_server import default_home
 from flows.readiness import Planned, actions_left, planned
 from playbooks.errors import InvalidInput
 from playbooks.metrics.reading import lasted
-from playbooks.readiness import STALE, Drilled, KeyClass, Next, Offer, Way, key_classes, what_next
+from playbooks.readiness import STALE, Drilled, KeyClass, Offer, Way, key_classes
 from playbooks.summary import Summary
+from playbooks.what_next import Next, what_next
 from simulations.scenario import load, scenarios
 
 SECTION = Section("/readiness", "Readiness", "What was drilled, what was not, and what is next?")
@@ -154,16 +155,16 @@ def _figures(found: Sequence[KeyClass], drilled: Sequence[Drilled]) -> list[tupl
         sum(len(getattr(each, part)) for each in found if each.covered) for part in ("keys", "datasets")
     )
     figures = [
-        (f"{drilled_keys:,} of {keys:,}", "keys are of a class that was drilled and passed", _tone(drilled_keys, keys)),
-        (f"{drilled_data:,} of {data:,}", "datasets are under such a key", _tone(drilled_data, data)),
+        (f"{drilled_keys:,} of {keys:,}", "keys of a class that was drilled and passed", _tone(drilled_keys, keys)),
+        (f"{drilled_data:,} of {data:,}", "datasets under such a key", _tone(drilled_data, data)),
         (
             f"{sum(each.proven for each in ways)} of {len(ways)}",
-            "ways to lose a key were drilled and passed",
+            "ways to lose a key, drilled and passed",
             _tone(sum(each.proven for each in ways), len(ways)),
         ),
         (
             f"{sum(each.passed is True for each in drilled):,} of {len(drilled):,}",
-            "exercises were scored and passed",
+            "exercises, scored and passed",
             "",
         ),
     ]
