@@ -8,7 +8,7 @@ from flows.background import Trouble
 from flows.wiring import Wiring
 from playbooks.errors import KeyquellError
 from playbooks.incident import Incident
-from playbooks.record import Event
+from playbooks.record import Event, EventKind
 
 LINGERS = timedelta(days=1)
 """How long after its closing a case is still looked after: last word to boards and pagers, messages on their way."""
@@ -26,7 +26,10 @@ class Cases:
     def refresh(self) -> list[str]:
         """Read what has grown since the last call; its ids.  A record that cannot be read is reported and left out."""
         changed = []
-        for incident_id, seq in self._wiring.records.heads().items():
+        heads = self._wiring.records.heads()
+        if not self._seen:
+            self._seen = {each: heads[each] for each in self._long_over() if each in heads}
+        for incident_id, seq in heads.items():
             if self._seen.get(incident_id) == seq:
                 continue
             self._seen[incident_id] = seq
@@ -38,6 +41,11 @@ class Cases:
                 self._on_trouble(incident_id, error)
         self._let_go()
         return [each for each in changed if each in self.found]
+
+    def _long_over(self) -> list[str]:
+        """Cases that need not be looked after: of years of them only the latest are read at the start."""
+        now, closed = self._wiring.clock(), self._wiring.records.having(EventKind.CLOSED)
+        return [incident_id for incident_id, at in closed.items() if now - at > LINGERS]
 
     def _grown(self, incident_id: str) -> tuple[Incident, list[Event]]:
         if incident_id not in self.found:

@@ -2,25 +2,47 @@
 
 from __future__ import annotations
 
+import threading
+from weakref import WeakKeyDictionary
+
+from flows.news import News
 from flows.wiring import Wiring
+from integrations.records.sql import SqlRecords
 from playbooks.event_bodies import FactsRead, read_body
-from playbooks.key_health import KeyHealth, health_of
+from playbooks.key_health import Healths
 from playbooks.keys import KeyFacts
 from playbooks.record import EventKind
 from playbooks.summary import Summary
 
 
-def key_health(wiring: Wiring, cases: list[Summary]) -> list[KeyHealth]:
+def key_health(wiring: Wiring, cases: list[Summary]) -> Healths:
     """Every key of the estate, the most urgent first.  Raises InvalidInput when the estate cannot be read."""
     drilled = {target for case in cases if case.exercise for target in case.targets}
-    return health_of(wiring.estate, _last_read(wiring), drilled)
+    with _MAKING:
+        known = _KNOWN.setdefault(wiring, _LastRead(wiring.records))
+    return Healths(wiring.estate, known.look(), drilled)
 
 
-def _last_read(wiring: Wiring) -> dict[str, KeyFacts]:
-    """The latest facts of every key that any case has read; backends are not asked."""
-    read: dict[str, KeyFacts] = {}
-    for event in wiring.records.of_kind(EventKind.FACTS_READ):
-        body = read_body(event)
-        if isinstance(body, FactsRead):
-            read |= body.facts
-    return read
+class _LastRead:
+    """The latest facts of every key that any case has read; backends are not asked.  Safe for threads."""
+
+    def __init__(self, records: SqlRecords) -> None:
+        self._news = News(records, {EventKind.FACTS_READ})
+        self._lock = threading.Lock()
+        self._facts: dict[str, KeyFacts] = {}
+
+    def look(self) -> dict[str, KeyFacts]:
+        """By URI, as of now; not to be changed."""
+        with self._lock:
+            if news := self._news.take():
+                facts = dict(self._facts)
+                for event in sorted(news, key=lambda each: (each.at, each.incident, each.seq)):
+                    body = read_body(event)
+                    if isinstance(body, FactsRead):
+                        facts |= body.facts
+                self._facts = facts
+            return self._facts
+
+
+_KNOWN: WeakKeyDictionary[Wiring, _LastRead] = WeakKeyDictionary()
+_MAKING = threading.Lock()

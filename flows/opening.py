@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
+from flows.news import News
 from flows.wiring import Wiring
+from integrations.records.sql import SqlRecords
 from playbooks.codenames import codename, new_incident_id
 from playbooks.correlation import repeats
 from playbooks.errors import Conflict, InvalidInput
-from playbooks.event_bodies import body_of
+from playbooks.event_bodies import Closed, SignalReceived, body_of, read_body
 from playbooks.exposures import Exposure, Signal
 from playbooks.incident import Incident
+from playbooks.matching import evidence_of
 from playbooks.playbook import choose
 from playbooks.record import GENESIS, EventKind
 
@@ -23,40 +26,63 @@ _IDS = 8
 
 
 def open_incidents(wiring: Wiring) -> list[Incident]:
-    """Every incident that is not closed, oldest first."""
-    closed = _closed(wiring)
-    found: list[Incident] = []
-    for incident_id in wiring.records.incidents():
-        if incident_id in closed:
-            continue
-        incident = wiring.incident(incident_id)
-        if incident.closed is None:
-            found.append(incident)
-        else:
-            closed[incident_id] = _Past(incident.closed.outcome, incident.signals)
-    return found
+    """Every incident that is not closed, oldest first; closed ones are not read."""
+    going_on = wiring.records.heads().keys() - wiring.records.having(EventKind.CLOSED)
+    found = [incident for each in going_on if (incident := wiring.incident(each)).closed is None]
+    return sorted(found, key=lambda each: (each.opened_at, each.id))
 
 
-@dataclass(frozen=True, slots=True)
-class _Past:
-    outcome: str
-    signals: tuple[Signal, ...]
+class _Dealt:
+    """What was found in cases that were closed, and not because they could not be contained.  Safe for threads."""
+
+    def __init__(self, records: SqlRecords) -> None:
+        self._news = News(records, {EventKind.SIGNAL_RECEIVED, EventKind.CLOSED})
+        self._lock = threading.Lock()
+        self._signals: dict[str, dict[str, list[Signal]]] = {}
+        self._outcomes: dict[str, str] = {}
+
+    def by(self, signal: Signal) -> str:
+        """The closed case that has exactly this finding; "" when there is none."""
+        with self._lock:
+            self._take()
+            for incident_id, signals in self._signals.get(evidence_of(signal), {}).items():
+                closed = self._outcomes.get(incident_id, "not-contained")
+                if closed != "not-contained" and any(repeats(signal, each) for each in signals):
+                    return incident_id
+        return ""
+
+    def prime(self) -> None:
+        """Read what there is, so that the next question is answered at once."""
+        with self._lock:
+            self._take()
+
+    def _take(self) -> None:
+        for event in self._news.take():
+            body = read_body(event)
+            if isinstance(body, SignalReceived):
+                found = self._signals.setdefault(evidence_of(body.signal), {})
+                found.setdefault(event.incident, []).append(body.signal)
+            elif isinstance(body, Closed):
+                self._outcomes[event.incident] = body.outcome
 
 
-_PAST: WeakKeyDictionary[Wiring, dict[str, _Past]] = WeakKeyDictionary()
-"""Closed cases, which stay as they are and need not be read again."""
-
-
-def _closed(wiring: Wiring) -> dict[str, _Past]:
-    return _PAST.setdefault(wiring, {})
+_KNOWN: WeakKeyDictionary[Wiring, _Dealt] = WeakKeyDictionary()
+_MAKING = threading.Lock()
 
 
 def settled_by(wiring: Wiring, signal: Signal) -> str:
     """The case that dealt with exactly this finding and was closed; "" when it says anything new."""
-    for incident_id, past in _closed(wiring).items():
-        if past.outcome != "not-contained" and any(repeats(signal, each) for each in past.signals):
-            return incident_id
-    return ""
+    return _dealt(wiring).by(signal)
+
+
+def prime(wiring: Wiring) -> None:
+    """Read once what was found in closed cases, so that the first finding need not wait for it."""
+    _dealt(wiring).prime()
+
+
+def _dealt(wiring: Wiring) -> _Dealt:
+    with _MAKING:
+        return _KNOWN.setdefault(wiring, _Dealt(wiring.records))
 
 
 def open_case(

@@ -30,9 +30,11 @@ from flows.siem import Feeds
 from flows.soundness import refuse_mistakes
 from flows.stopping import Stopping
 from flows.traces import Traces
+from flows.warming import warm
 from flows.watch import watch
 from flows.wiring import Wiring
 from playbooks.errors import KeyquellError
+from playbooks.record import EventKind
 
 __all__ = ["Say", "Service", "Services", "serve"]
 
@@ -117,6 +119,7 @@ class _Serving:
         wiring, stop = self._wiring, self._threads_stop
         work: dict[str, Callable[[], None]] = {
             "watch": lambda: watch(wiring, self._background, on_trouble=self._sayings.trouble, stop=stop),
+            "warming": lambda: warm(wiring, stop, on_trouble=self._sayings.trouble),
             "boards": lambda: Boards(wiring, on_trouble=self._sayings.trouble).run(stop),
             "siem": lambda: Feeds(wiring, on_trouble=self._sayings.trouble).run(stop),
             "traces": lambda: Traces(wiring, on_trouble=self._sayings.trouble).run(stop),
@@ -143,7 +146,10 @@ class _Serving:
 
     def _take_up(self) -> None:
         """Go on with what an earlier process left; a record that cannot be read costs the others nothing."""
+        closed = self._wiring.records.having(EventKind.CLOSED)
         for incident_id in self._wiring.records.incidents():
+            if incident_id in closed:
+                continue
             try:
                 if self._wiring.incident(incident_id).closed is None:
                     self._background.contain(incident_id)

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from playbooks.deadlines.days_off import known_place
 from playbooks.deadlines.rules import known_zone
 from playbooks.errors import InvalidInput
+from playbooks.refs import KeyRef
 from playbooks.yaml_lines import Document, load_yaml
 
 DEFAULT_PLACES = (Path("keyquell.yaml"), Path("~/.config/keyquell/keyquell.yaml").expanduser())
@@ -97,6 +98,12 @@ class Deadlines(_Section):
     timezone: Annotated[str, AfterValidator(known_zone)] = Field(default="UTC", min_length=1)
 
 
+class Evidence(_Section):
+    """Who signs checkpoints and packs.  A key that does not answer is never replaced by another one."""
+
+    signer: KeyRef | None = Field(default=None, description="A key of a backend; none: the installation's own.")
+
+
 class Exercise(_Section):
     """Present only in a drill: every incident opened here is an exercise and is marked so."""
 
@@ -122,6 +129,8 @@ class Settings(_Section):
     pagers: tuple[dict[str, Any], ...] = ()
     siem: tuple[dict[str, Any], ...] = Field(default=(), description="Where findings go, for other systems.")
     traces: dict[str, Any] = Field(default_factory=dict, description="Where traces go; empty: nowhere.")
+    evidence: Evidence = Evidence()
+    anchors: tuple[dict[str, Any], ...] = Field(default=(), description="Where checkpoints lie off this host.")
     web: Web = Web()
     policy: Policy = Policy()
     deadlines: Deadlines = Deadlines()
@@ -156,7 +165,7 @@ def load_settings(path: Path | None = None) -> Settings:
     base = place.parent
     anchored = {
         name: _anchored(getattr(settings, name), base)
-        for name in ("records", "connections", "detectors", "messengers", "slack", "pagers", "siem", "traces")
+        for name in ("records", "connections", "detectors", "messengers", "slack", "pagers", "siem", "traces", "anchors")
     }
     if settings.roster is not None:
         anchored["roster"] = base / settings.roster
@@ -169,10 +178,10 @@ def first_mistake(error: ValidationError, document: Document, *, file: Path) -> 
     """``file:line: field: what was expected``; the value is not repeated, because it may be a secret."""
     first = error.errors(include_input=False, include_url=False)[0]
     path = tuple(first["loc"])
-    line, _ = document.position(path)
+    where = f"{file}:{document.position(path)[0]}" if document.values else str(file)
     message = "there is no such field" if first["type"] == "extra_forbidden" else first["msg"]
     field = ".".join(str(part) for part in path) or "the document"
-    return f"{file}:{line}: {field}: {message.removeprefix('Value error, ')}."
+    return f"{where}: {field}: {message.removeprefix('Value error, ')}."
 
 
 def _anchored(value: Any, base: Path) -> Any:

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from difflib import get_close_matches
+from itertools import islice
 
+from playbooks.blast_radius import Graph
 from playbooks.desk import Target
-from playbooks.estate import Estate
+from playbooks.estate import CredentialEntry, DatasetEntry, Estate, KeyEntry
+from playbooks.estate_lookup import Lookup
+from playbooks.estate_words import EstateWords, Named, users_of
 
 _WORD = re.compile(r"[a-z0-9]+")
 _NEAR = 0.75
+_MOST = 500
+"""So many entries are weighed; who has more must say more words."""
+_NEAR_AMONG = 5_000
+"""Words that are nearly so are looked for in inventories up to this size."""
 
 
 def search(estate: Estate, text: str, *, limit: int) -> list[Target]:
@@ -20,37 +27,44 @@ def search(estate: Estate, text: str, *, limit: int) -> list[Target]:
     order of the estate.
     """
     words = _words(text)
-    entries = list(_entries(estate))
-    scored = [(_score(words, known), target) for target, known in entries]
-    if words and not any(score for score, _ in scored):
+    index, lookup = EstateWords.of(estate), Lookup.of(estate)
+    candidates = list(islice(index.holding(words), _MOST))
+    near = not candidates and len(index) <= _NEAR_AMONG
+    if near:
+        candidates = list(index.holding(()))
+    entries = [(target, _known(target, *more)) for target, more in (_target(each, lookup) for each in candidates)]
+    if near:
         everything = sorted({each for _, known in entries for each in known})
         words = [(get_close_matches(word, everything, n=1, cutoff=_NEAR) or [word])[0] for word in words]
-        scored = [(_score(words, known), target) for target, known in entries]
+    scored = [(_score(words, known), target) for target, known in entries]
     found = sorted((each for each in scored if each[0] or not words), key=lambda each: -each[0])
     return [target for _, target in found[:limit]]
 
 
 def label_of(estate: Estate, uri: str) -> str:
     """The name by which people recognise an entry; the URI itself when the estate has none."""
-    return next((target.label for target, _ in _entries(estate) if target.uri == uri), uri)
+    graph = Graph.of(estate)
+    index = graph.find(uri) if graph.listed(uri) is not None else None
+    entry = graph.entry(index) if index is not None else None
+    if isinstance(entry, KeyEntry | CredentialEntry | DatasetEntry):
+        return _target(entry, Lookup.of(estate))[0].label
+    return uri
 
 
-def _entries(estate: Estate) -> Iterator[tuple[Target, tuple[str, ...]]]:
-    """Each entry with the words by which it is found."""
-    for key in estate.keys:
-        users = [each.name for each in estate.consumers if key.ref in each.uses]
-        label = f"key {key.ref.path} ({key.ref.connection})" + (f", used by {', '.join(users)}" if users else "")
-        target = Target(str(key.ref), label, "key", key.owner)
-        yield target, _known(target, key.purpose, *users)
-    for credential in estate.credentials:
-        owner = next((each.owner for each in estate.consumers if each.name == credential.consumer), "")
-        label = f"credential of {credential.consumer}: {credential.ref.path} ({credential.ref.connection})"
-        target = Target(str(credential.ref), label, "credential", owner)
-        yield target, _known(target, credential.consumer)
-    for dataset in estate.datasets:
-        label = f"dataset {dataset.ref.path} ({dataset.ref.connection})"
-        target = Target(str(dataset.ref), label, "dataset", dataset.owner)
-        yield target, _known(target, dataset.classification)
+def _target(entry: Named, lookup: Lookup) -> tuple[Target, tuple[str, ...]]:
+    """The entry, and what it is found by beside that."""
+    uri, place = str(entry.ref), f"{entry.ref.path} ({entry.ref.connection})"
+    match entry:
+        case KeyEntry():
+            users = users_of(entry, lookup)
+            label = f"key {place}" + (f", used by {', '.join(users)}" if users else "")
+            return Target(uri, label, "key", entry.owner), (entry.purpose, *users)
+        case CredentialEntry():
+            consumer = lookup.consumer(entry.consumer)
+            label = f"credential of {entry.consumer}: {place}"
+            return Target(uri, label, "credential", consumer.owner if consumer else ""), (entry.consumer,)
+        case DatasetEntry():
+            return Target(uri, f"dataset {place}", "dataset", entry.owner), (entry.classification,)
 
 
 def _known(target: Target, *more: str) -> tuple[str, ...]:

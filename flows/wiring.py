@@ -11,9 +11,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from pydantic import ValidationError
-
-from flows.settings import Settings, first_mistake, load_settings
+from flows.anchor_entries import options_of
+from flows.documents import load_estate, load_roster
+from flows.settings import Settings, load_settings, name_of
 from integrations.records.sql import SqlRecords
 from integrations.registry import open_adapter
 from playbooks.authority import Authority
@@ -29,7 +29,6 @@ from playbooks.record import INSTALLATION, EventKind
 from playbooks.refs import CertificateRef, CredentialRef, DatasetRef, KeyRef
 from playbooks.roster import Roster
 from playbooks.surfaces import Pages, Shows
-from playbooks.yaml_lines import Document, load_yaml
 
 _REMEMBERED = 256
 """Incidents that are kept as last read: a response asks for its own about twenty times before it is contained."""
@@ -37,11 +36,6 @@ _REMEMBERED = 256
 
 _OURS = (EXPECT_EVERY, "fallback")
 """Options of any entry that are for us and not for its adapter."""
-
-
-def name_of(entry: Mapping[str, Any]) -> str:
-    """The name of an entry of the settings: its own, else its type."""
-    return str(entry.get("name", entry.get("type")))
 
 
 def system_clock() -> datetime:
@@ -59,6 +53,7 @@ class Wiring:
         self._adapters: dict[tuple[str, str, str], Any] = {}
         self._locks: dict[tuple[str, str, str], threading.Lock] = {}
         self._lock = threading.Lock()
+        self._reading = threading.Lock()
         self._incidents: dict[str, Incident] = {}
         self._estate: tuple[tuple[int, int, int] | None, Estate] | None = None
         self._removed: tuple[int, frozenset[str]] = (-1, frozenset())
@@ -80,9 +75,10 @@ class Wiring:
         """The inventory as it is on disk now.  Raises InvalidInput naming the file and the field."""
         place = self.settings.estate
         seen = (found.st_mtime_ns, found.st_size, found.st_ino) if (found := _stat(place)) else None
-        if self._estate is None or self._estate[0] != seen:
-            self._estate = (seen, load_estate(place))
-        return self._estate[1]
+        with self._reading:
+            if self._estate is None or self._estate[0] != seen:
+                self._estate = (seen, load_estate(place))
+            return self._estate[1]
 
     @property
     def roster(self) -> Roster | None:
@@ -141,6 +137,10 @@ class Wiring:
         """The key backend behind a reference."""
         return self._adapter("keys", key.scheme, key.connection)
 
+    def signing_keys(self, key: KeyRef) -> Any:
+        """The backend behind a key that signs evidence: apart from ``keys``, so that no response waits for it."""
+        return self._open("keys", key.scheme, key.connection, self._plain(key.connection), use="evidence")
+
     def credentials(self, credential: CredentialRef) -> Any:
         """The adapter that can cut, renew and probe a credential."""
         return self._adapter("credentials", credential.scheme, credential.connection)
@@ -162,8 +162,8 @@ class Wiring:
         return self._channel("artifacts", consumer)
 
     def parts(self, room: str) -> dict[str, Callable[[], Any]]:
-        """What the settings list in ``detectors``, ``messengers``, ``pagers``, ``siem``, ``traces`` or ``surfaces``, by
-        name.
+        """What the settings list in ``detectors``, ``messengers``, ``pagers``, ``siem``, ``traces``, ``anchors`` or
+        ``surfaces``, by name.
 
         Each is opened when it is called, so that a faulty entry spoils only itself.
         """
@@ -172,6 +172,7 @@ class Wiring:
             "messengers": self.settings.messengers,
             "pagers": self.settings.pagers,
             "siem": self.settings.siem,
+            "anchors": self.settings.anchors,
             "traces": ({**self.settings.traces, "type": "otlp"},) if self.settings.traces else (),
             "surfaces": ({**self.settings.slack, "type": "slack"},) if self.settings.slack else (),
         }
@@ -229,7 +230,9 @@ class Wiring:
         """Open one entry with the options that are its adapter's own."""
         expected_every(entry)
         options = {key: value for key, value in entry.items() if key not in ("type", "name", *_OURS)}
-        if room == "detectors" and "connection" in options:
+        if room == "anchors":
+            options = options_of(self.settings, entry, options)
+        if room in ("detectors", "anchors") and "connection" in options:
             options["connection"] = self._plain(str(options["connection"]))
         return self._open(room, str(entry.get("type")), name_of(entry), options)
 
@@ -246,8 +249,9 @@ class Wiring:
     def _plain(self, connection: str) -> dict[str, Any]:
         return {key: value for key, value in self._options(connection).items() if key != "type"}
 
-    def _open(self, room: str, scheme: str, name: str, options: Mapping[str, Any]) -> Any:
-        place = (room, scheme, name)
+    def _open(self, room: str, scheme: str, name: str, options: Mapping[str, Any], *, use: str = "") -> Any:
+        """The one adapter of this name in a room; of another ``use``, another one."""
+        place = (room + use, scheme, name)
         with self._lock:
             lock = self._locks.setdefault(place, threading.Lock())
         with lock:
@@ -270,41 +274,3 @@ def _stat(path: Path) -> os.stat_result | None:
         return path.stat()
     except OSError:
         return None
-
-
-def load_roster(path: Path) -> Roster:
-    """Read a roster from YAML or JSON; an absent file is a mistake, because then nobody would know who counts.
-
-    Raises InvalidInput naming the file, the line and the field.
-    """
-    document = _document(path, what="roster")
-    try:
-        return Roster.model_validate(document.data)
-    except ValidationError as error:
-        hint = "Nobody may approve until it is mended: `keyquell roster check`."
-        raise InvalidInput(first_mistake(error, document, file=path), hint=hint) from error
-
-
-def load_estate(path: Path) -> Estate:
-    """Read an estate from YAML or JSON; an absent file is an empty estate.
-
-    Raises InvalidInput naming the file, the line and the field.
-    """
-    if not path.exists():
-        return Estate()
-    document = _document(path, what="estate")
-    try:
-        return Estate.model_validate(document.data)
-    except ValidationError as error:
-        message = first_mistake(error, document, file=path)
-        raise InvalidInput(message, hint="Correct the entry and import it again.") from error
-
-
-def _document(path: Path, *, what: str) -> Document:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise InvalidInput(f"the {what} {path} cannot be read ({error.strerror}).") from error
-    except UnicodeDecodeError as error:
-        raise InvalidInput(f"the {what} {path} is not text in UTF-8.") from error
-    return load_yaml(text, file=str(path))

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from heapq import merge
 
+from playbooks.errors import InvalidInput
 from playbooks.estate import Estate, KeyEntry
+from playbooks.estate_lookup import Lookup
 from playbooks.keys import KeyFacts
+from playbooks.latest import Latest
+from playbooks.refs import KeyRef
 
 
 class Weakness(StrEnum):
@@ -23,6 +28,10 @@ class Weakness(StrEnum):
     QUANTUM_VULNERABLE = "quantum-vulnerable"
     NOT_READ = "not read"
 
+
+Weaknesses = tuple[Weakness, ...]
+"""All of one key, the most urgent first."""
+_ORDER = {each: number for number, each in enumerate(Weakness)}
 
 WORDS = {
     Weakness.WEAK: "Its strength is under 112 bits (NIST SP 800-57 Part 1 r5, table 2).",
@@ -50,22 +59,87 @@ class KeyHealth:
     owner: str
     purpose: str
     algorithm: str
-    weaknesses: tuple[Weakness, ...]
+    weaknesses: Weaknesses
 
 
-def health_of(estate: Estate, facts: Mapping[str, KeyFacts], drilled: Collection[str]) -> list[KeyHealth]:
-    """Every key, the most urgent first; ``facts`` as last read and ``drilled`` are by the key's URI."""
-    used = _used(estate)
-    found = [_one(entry, facts.get(str(entry.ref)), used, drilled) for entry in estate.keys]
-    order = list(Weakness)
-    found.sort(key=lambda each: (not each.weaknesses, [order.index(one) for one in each.weaknesses], each.ref))
-    return found
+class Healths:
+    """Every key of an estate, the most urgent first; quick also for a million of them.
+
+    Most keys of a big inventory were neither read nor drilled, and stand in a few groups that lack the same; only the
+    others are looked at one by one.
+    """
+
+    def __init__(self, estate: Estate, facts: Mapping[str, KeyFacts], drilled: Collection[str]) -> None:
+        self._untouched = _UNTOUCHED.of(estate)
+        listed = self._untouched.lookup.keys
+        touched = {ref: listed[ref] for uri in {*facts, *drilled} if (ref := _key(uri)) in listed}
+        self._touched = frozenset(touched)
+        self._looked_at: dict[Weaknesses, list[KeyHealth]] = {}
+        self._sizes = Counter({lacking: len(keys) for lacking, keys in self._untouched.groups.items()})
+        for ref, entry in touched.items():
+            health = _health(entry, facts.get(str(ref)), used=self._untouched.used(entry), drilled=str(ref) in drilled)
+            self._looked_at.setdefault(health.weaknesses, []).append(health)
+            self._sizes[health.weaknesses] += 1
+            self._sizes[self._untouched.lacking(entry)] -= 1
+        for each in self._looked_at.values():
+            each.sort(key=lambda health: health.ref)
+
+    def __len__(self) -> int:
+        return self._sizes.total()
+
+    def __iter__(self) -> Iterator[KeyHealth]:
+        return self.having()
+
+    @property
+    def wanting(self) -> int:
+        """How many lack anything."""
+        return len(self) - self._sizes[()]
+
+    def count(self, only: Weakness) -> int:
+        """How many have this weakness."""
+        return sum(size for lacking, size in self._sizes.items() if only in lacking)
+
+    def counted(self) -> dict[Weakness, int]:
+        """How many have each weakness; weaknesses that no key has are left out."""
+        return {each: count for each in Weakness if (count := self.count(each))}
+
+    def having(self, only: Weakness | None = None) -> Iterator[KeyHealth]:
+        """Those with this weakness, or all."""
+        for lacking in sorted(self._sizes, key=_urgency):
+            if only is None or only in lacking:
+                keys = self._untouched.groups.get(lacking, ())
+                others = (_unread(each, lacking) for each in keys if each.ref not in self._touched)
+                yield from merge(self._looked_at.get(lacking, ()), others, key=lambda each: each.ref)
 
 
-def counted(found: Collection[KeyHealth]) -> dict[Weakness, int]:
-    """How many keys have each weakness; weaknesses that no key has are left out."""
-    tally = Counter(one for each in found for one in each.weaknesses)
-    return {each: tally[each] for each in Weakness if tally[each]}
+@dataclass(frozen=True, slots=True)
+class _Untouched:
+    """The keys by what they lack as long as nobody has read or drilled them, each group by URI."""
+
+    lookup: Lookup
+    groups: Mapping[Weaknesses, Sequence[KeyEntry]]
+
+    @classmethod
+    def build(cls, estate: Estate) -> _Untouched:
+        made = cls(Lookup.of(estate), {})
+        groups: dict[Weaknesses, list[KeyEntry]] = {}
+        for entry in estate.keys:
+            groups.setdefault(made.lacking(entry), []).append(entry)
+        for each in groups.values():
+            each.sort(key=lambda entry: str(entry.ref))
+        return cls(made.lookup, groups)
+
+    def used(self, entry: KeyEntry) -> bool:
+        """Does anything hang on the key?"""
+        ref, by = entry.ref, self.lookup
+        return any(ref in each for each in (by.datasets, by.certificates, by.users, by.using, by.wrapped))
+
+    def lacking(self, entry: KeyEntry) -> Weaknesses:
+        """What an untouched key lacks."""
+        return _health(entry, None, used=self.used(entry), drilled=False).weaknesses
+
+
+_UNTOUCHED = Latest(_Untouched.build)
 
 
 def weak(algorithm: str) -> bool:
@@ -83,30 +157,31 @@ def quantum_vulnerable(algorithm: str) -> bool:
     return bool(_QUANTUM.match(algorithm))
 
 
-def _one(entry: KeyEntry, facts: KeyFacts | None, used: Collection[str], drilled: Collection[str]) -> KeyHealth:
-    ref = str(entry.ref)
+def _urgency(weaknesses: Weaknesses) -> tuple[bool, list[int]]:
+    return not weaknesses, [_ORDER[each] for each in weaknesses]
+
+
+def _health(entry: KeyEntry, facts: KeyFacts | None, *, used: bool, drilled: bool) -> KeyHealth:
     holds = {
         Weakness.WEAK: facts is not None and weak(facts.algorithm),
         Weakness.EXPORTABLE: facts is not None and bool(facts.extractable),
         Weakness.OWNERLESS: not entry.owner,
-        Weakness.UNUSED: ref not in used,
-        Weakness.NEVER_DRILLED: ref not in drilled,
+        Weakness.UNUSED: not used,
+        Weakness.NEVER_DRILLED: not drilled,
         Weakness.QUANTUM_VULNERABLE: facts is not None and quantum_vulnerable(facts.algorithm),
         Weakness.NOT_READ: facts is None,
     }
-    return KeyHealth(
-        ref=ref,
-        owner=entry.owner,
-        purpose=entry.purpose,
-        algorithm=facts.algorithm if facts else "",
-        weaknesses=tuple(each for each in Weakness if holds[each]),
-    )
+    weaknesses = tuple(each for each in Weakness if holds[each])
+    return KeyHealth(str(entry.ref), entry.owner, entry.purpose, facts.algorithm if facts else "", weaknesses)
 
 
-def _used(estate: Estate) -> frozenset[str]:
-    """Keys on which something hangs."""
-    refs = {str(each.key) for each in estate.datasets} | {str(each.key) for each in estate.certificates}
-    refs |= {str(key) for each in estate.credentials for key in each.may_use}
-    refs |= {str(key) for each in estate.consumers for key in each.uses}
-    refs |= {str(each.wrapped_by) for each in estate.keys if each.wrapped_by is not None}
-    return frozenset(refs)
+def _unread(entry: KeyEntry, weaknesses: Weaknesses) -> KeyHealth:
+    return KeyHealth(str(entry.ref), entry.owner, entry.purpose, "", weaknesses)
+
+
+def _key(uri: str) -> KeyRef | None:
+    """The key of a URI; None for what names no key (a drill may be about a credential)."""
+    try:
+        return KeyRef.parse(uri)
+    except InvalidInput:
+        return None

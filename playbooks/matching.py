@@ -44,6 +44,11 @@ def match(signal: Signal, estate: Estate) -> tuple[Exposure, ...]:
     return tuple(_exposure(signal, target=str(key), via=via) for key in usable)
 
 
+def prime(estate: Estate) -> None:
+    """Make the index of the estate's fingerprints, which takes seconds for a million keys, before it is needed."""
+    _MARKS.of(estate)
+
+
 def same_case(signal: Signal, exposures: Iterable[Exposure], *, found: Iterable[Exposure] = ()) -> bool:
     """Does the signal belong to the incident that has these exposures?
 

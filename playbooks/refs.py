@@ -55,8 +55,7 @@ class Ref:
                 f"{cls.__name__} {_shown(uri)!r} must start with one of {expected}",
                 hint="Write it as SCHEME:CONNECTION/PATH.",
             )
-        lowered = rest.lower()
-        if any(f"{name}=" in lowered for name in _SECRET_ATTRIBUTES) or "@" in rest:
+        if "@" in rest or ("=" in rest and _bears_secret(rest.lower())):
             raise InvalidInput(
                 f"a {scheme}: URI must not carry a PIN, password or token",
                 hint="Put the secret in the connection's settings by reference (env:NAME or file:PATH).",
@@ -132,6 +131,10 @@ def parse_ref(uri: str) -> Ref:
             return kind.parse(uri)
     known = ", ".join(name for kind in (KeyRef, CredentialRef, DatasetRef, CertificateRef) for name in kind.schemes)
     raise InvalidInput(f"nothing here understands {_shown(uri)!r}", hint=f"Known schemes: {known}.")
+
+
+def _bears_secret(rest: str) -> bool:
+    return any(f"{name}=" in rest for name in _SECRET_ATTRIBUTES)
 
 
 def _shown(uri: str) -> str:

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 import flows
 from console.main import app, run
 from flows.settings import Deadlines, Exercise, Policy, Settings, Web, load_settings
-from flows.wiring import load_estate
+from flows.documents import load_estate
 from integrations.hooks import HookAuth
 from integrations.registry import ADAPTERS
 from integrations.slack.options import SlackOptions

@@ -19,7 +19,7 @@ inventory = App(name="inventory", help="What keys exist, what hangs on them, and
 def import_(file: Annotated[Path, Parameter(help="Estate as YAML or JSON.")], /, *, common: Common = Common()) -> int:
     """Check an estate file and make it the inventory; the old one stays beside it as .previous."""
     from flows.settings import load_settings
-    from flows.wiring import load_estate
+    from flows.documents import load_estate
     from integrations.secrets import write_secret
     from playbooks.errors import InvalidInput
 

@@ -10,12 +10,12 @@ from typing import NamedTuple
 from pydantic import JsonValue
 
 from playbooks.estate import Estate
+from playbooks.estate_lookup import Lookup
 from playbooks.exposures import Exposure
 from playbooks.keys import Capability, KeyFacts
 from playbooks.plans import Action, Gate, Phase, Reversibility, Step
 from playbooks.playbook import Playbook
 from playbooks.refs import KeyRef
-from playbooks.strategies.lookup import Lookup
 
 _ORDER = {phase: number for number, phase in enumerate(Phase)}
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from flows.settings import load_settings
-from flows.wiring import load_estate
+from flows.documents import load_estate
 from playbooks.errors import InvalidInput
 
 MINIMAL = "state: state\nestate: estate.yaml\n"

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from playbooks.estate import ConsumerEntry, Estate, KeyEntry
-from playbooks.key_health import Weakness, counted, health_of, quantum_vulnerable, weak
+from playbooks.key_health import Healths, Weakness, quantum_vulnerable, weak
 from playbooks.keys import KeyFacts, KeyState
 from playbooks.refs import KeyRef
 
@@ -36,7 +36,7 @@ def estate() -> Estate:
 def test_a_sound_key_has_nothing_and_comes_last() -> None:
     """Owned, used, drilled, strong and kept inside."""
     read = {str(GOOD): facts(GOOD, "AES-256-GCM", extractable=False)}
-    worst, sound = health_of(estate(), read, {str(GOOD)})
+    worst, sound = Healths(estate(), read, {str(GOOD)})
     assert (sound.ref, sound.weaknesses) == (str(GOOD), ())
     assert worst.ref == str(BAD)
 
@@ -44,14 +44,14 @@ def test_a_sound_key_has_nothing_and_comes_last() -> None:
 def test_every_weakness_is_told() -> None:
     """A short RSA key that may leave its HSM, with no owner, no use and no drill."""
     read = {str(BAD): facts(BAD, "RSA-1024", extractable=True)}
-    worst = health_of(estate(), read, ())[0]
+    worst = next(iter(Healths(estate(), read, ())))
     assert set(worst.weaknesses) == set(Weakness) - {Weakness.NOT_READ}
-    assert counted(health_of(estate(), read, ()))[Weakness.NEVER_DRILLED] == 2
+    assert Healths(estate(), read, ()).counted()[Weakness.NEVER_DRILLED] == 2
 
 
 def test_what_was_not_read_is_not_judged() -> None:
     """Without facts a key is neither weak nor strong: it was not read."""
-    worst = health_of(estate(), {}, ())[0]
+    worst = next(iter(Healths(estate(), {}, ())))
     assert Weakness.NOT_READ in worst.weaknesses
     assert not {Weakness.WEAK, Weakness.EXPORTABLE, Weakness.QUANTUM_VULNERABLE} & set(worst.weaknesses)
 
@@ -59,7 +59,7 @@ def test_what_was_not_read_is_not_judged() -> None:
 def test_a_backend_that_does_not_say_is_not_called_exportable() -> None:
     """None is ignorance, not a yes."""
     read = {str(BAD): facts(BAD, "AES-256-GCM", extractable=None)}
-    assert Weakness.EXPORTABLE not in health_of(estate(), read, ())[0].weaknesses
+    assert Weakness.EXPORTABLE not in next(iter(Healths(estate(), read, ()))).weaknesses
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Generic, Literal, Self, TypeVar
 
@@ -35,9 +35,13 @@ class Listing(_Answer, Generic[_T]):
 
 def listing(found: Sequence[_R], offset: int, limit: int, made: Callable[[_R], _T]) -> Listing[_T]:
     """``limit`` things from the ``offset``-th on (zero-based)."""
+    return page_of(found[offset : offset + limit], len(found), offset, limit, made)
+
+
+def page_of(shown: Iterable[_R], total: int, offset: int, limit: int, made: Callable[[_R], _T]) -> Listing[_T]:
+    """The things ``shown``, of a ``total``, which are ``limit`` or fewer from the ``offset``-th on."""
     ends = offset + limit
-    items = tuple(made(each) for each in found[offset:ends])
-    return Listing(items=items, total=len(found), offset=offset, next=ends if ends < len(found) else None)
+    return Listing(items=tuple(map(made, shown)), total=total, offset=offset, next=ends if ends < total else None)
 
 
 class IncidentAnswer(_Answer):

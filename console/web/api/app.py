@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import islice
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Path, Query, Request, Security
@@ -19,6 +20,7 @@ from console.web.api.answers import (
     MeasureAnswer,
     PlanAnswer,
     listing,
+    page_of,
 )
 from console.web.api.problems import answer_problems, documented
 from console.web.bearer import bears_token
@@ -130,8 +132,8 @@ def _figures(site: Site) -> APIRouter:
         limit: Limit = 100,
     ) -> Listing[KeyAnswer]:
         found = await run(lambda: key_health(site.wiring, site.overview.all()))
-        chosen = [each for each in found if weakness is None or weakness in each.weaknesses]
-        return listing(chosen, offset, limit, KeyAnswer.of)
+        total = len(found) if weakness is None else found.count(weakness)
+        return page_of(islice(found.having(weakness), offset, offset + limit), total, offset, limit, KeyAnswer.of)
 
     @routes.get("/decisions", tags=["decisions"], summary="Who decided what, the latest first")
     async def decided(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import islice
 from typing import Any
 
 from fastapi import APIRouter, HTTPException, Request
@@ -16,6 +16,7 @@ from flows.lookup import named
 from playbooks.blast_radius import BlastRadius, Entry, Graph, blast_radius
 from playbooks.errors import InvalidInput
 from playbooks.estate import CredentialEntry, Estate, KeyEntry
+from playbooks.estate_words import EstateWords
 from playbooks.exposures import Exposure, ExposureKind
 
 SECTION = Section("/estate", "Estate", "What would a leaked key reach?")
@@ -110,13 +111,12 @@ def _kind(entry: Entry) -> ExposureKind | None:
 
 def _search(estate: Estate, query: str) -> Iterator[tuple[str, str, str]]:
     """(name, kind, whose) of keys and credentials in which every word stands, in the order of the inventory."""
-    words = query.casefold().split()
-    owned = ((str(each.ref), "key", each.owner) for each in estate.keys)
-    used = ((str(each.ref), "credential", each.consumer) for each in estate.credentials)
-    for name, kind, whose in chain(owned, used):
-        text = f"{name} {whose}".casefold()
-        if all(word in text for word in words):
-            yield name, kind, whose
+    for each in EstateWords.of(estate).holding(query.split()):
+        match each:
+            case KeyEntry():
+                yield str(each.ref), "key", each.owner
+            case CredentialEntry():
+                yield str(each.ref), "credential", each.consumer
 
 
 def _groups(radius: BlastRadius) -> list[tuple[str, list[Any], int]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -10,7 +11,7 @@ from fastapi.responses import HTMLResponse
 from console.web.site import Section, Site
 from flows.key_health import key_health
 from playbooks.errors import InvalidInput
-from playbooks.key_health import WORDS, Weakness, counted
+from playbooks.key_health import WORDS, Weakness
 
 SECTION = Section("/keys", "Key health", "Which keys would hurt if they leaked now?")
 _PER_PAGE = 100
@@ -35,17 +36,16 @@ def _content(site: Site, only: str, page: int) -> dict[str, Any]:
     except InvalidInput as error:
         return {"broken": str(error), "keys": [], "tally": {}, "total": 0, "wanting": 0, "page": 1, "pages": 1}
     chosen = next((each for each in Weakness if each.value == only), None)
-    listed = [each for each in found if chosen is None or chosen in each.weaknesses]
-    pages = max(1, -(-len(listed) // _PER_PAGE))
+    pages = max(1, -(-(found.count(chosen) if chosen else len(found)) // _PER_PAGE))
     page = min(page, pages)
     return {
         "broken": "",
         "total": len(found),
-        "wanting": sum(bool(each.weaknesses) for each in found),
-        "tally": counted(found),
+        "wanting": found.wanting,
+        "tally": found.counted(),
         "words": WORDS,
         "chosen": chosen,
-        "keys": listed[(page - 1) * _PER_PAGE : page * _PER_PAGE],
+        "keys": list(islice(found.having(chosen), (page - 1) * _PER_PAGE, page * _PER_PAGE)),
         "page": page,
         "pages": pages,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -10,7 +11,9 @@ from fastapi.responses import HTMLResponse
 from console.web.site import Section, Site
 from console.web.usage_bars import usage_bars
 from flows.key_use import LOOKED_BACK, key_uses
+from playbooks.blast_radius import Graph
 from playbooks.errors import InvalidInput
+from playbooks.estate import KeyEntry
 
 SECTION = Section("/usage", "Usage anomalies", "Is a key used in an unusual way?")
 _MOST_ANOMALIES, _MOST_KEYS = 100, 50
@@ -33,8 +36,7 @@ def _content(site: Site) -> dict[str, Any]:
     real = [each for each in found.anomalies if not each.exercise]
     drills = [each for each in found.anomalies if each.exercise]
     over = [each for each in found.keys if each.unusual]
-    listed = _listed(site)
-    watched = {each.key for each in found.keys}
+    listed, unwatched = _listed(site, {each.key for each in found.keys})
     return {
         "detectors": found.detectors,
         "groups": [each for each in (("", real[:_MOST_ANOMALIES]), ("Exercises", drills[:_MOST_ANOMALIES])) if each[1]],
@@ -47,15 +49,17 @@ def _content(site: Site) -> dict[str, Any]:
         "watched": len(found.keys),
         "never": sum(each.read_at is None for each in found.keys),
         "unread": found.unread,
-        "unwatched": None if listed is None else len(listed - watched),
-        "listed": None if listed is None else len(listed),
+        "unwatched": unwatched,
+        "listed": listed,
         "days": LOOKED_BACK.days,
     }
 
 
-def _listed(site: Site) -> set[str] | None:
-    """The keys of the inventory; None while it cannot be read."""
+def _listed(site: Site, watched: Iterable[str]) -> tuple[int, int] | tuple[None, None]:
+    """How many keys the inventory lists, and how many of them nobody watches; None while it cannot be read."""
     try:
-        return {str(each.ref) for each in site.wiring.estate.keys}
+        estate = site.wiring.estate
     except InvalidInput:
-        return None
+        return None, None
+    graph = Graph.of(estate)
+    return len(estate.keys), len(estate.keys) - sum(graph.listed(each) is KeyEntry for each in watched)

@@ -1,4 +1,4 @@
-"""The estate as the strategies ask about it: who uses what, and what hangs on a key."""
+"""The estate asked for one thing: who uses what, and what hangs on a key."""
 
 from __future__ import annotations
 
