@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -16,6 +17,8 @@ from playbooks.refs import KeyRef
 from playbooks.yaml_lines import Document, load_yaml
 
 DEFAULT_PLACES = (Path("keyquell.yaml"), Path("~/.config/keyquell/keyquell.yaml").expanduser())
+
+_WITH_PATHS = ("records", "connections", "detectors", "messengers", "slack", "pagers", "siem", "traces", "anchors")
 
 
 class _Section(BaseModel):
@@ -142,6 +145,11 @@ class Settings(_Section):
         return self.records or f"sqlite:///{self.state / 'records.db'}"
 
 
+def name_of(entry: Mapping[str, Any]) -> str:
+    """The name of an entry of the settings: its own, else its type."""
+    return str(entry.get("name", entry.get("type")))
+
+
 def load_settings(path: Path | None = None) -> Settings:
     """Read keyquell.yaml: the given path, else $KEYQUELL_CONFIG, else the default places.
 
@@ -163,10 +171,7 @@ def load_settings(path: Path | None = None) -> Settings:
         hint = "See docs/configuration.md for every field."
         raise InvalidInput(first_mistake(error, document, file=place), hint=hint) from error
     base = place.parent
-    anchored = {
-        name: _anchored(getattr(settings, name), base)
-        for name in ("records", "connections", "detectors", "messengers", "slack", "pagers", "siem", "traces", "anchors")
-    }
+    anchored = {name: _anchored(getattr(settings, name), base) for name in _WITH_PATHS}
     if settings.roster is not None:
         anchored["roster"] = base / settings.roster
     if settings.deadlines.rules is not None:

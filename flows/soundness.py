@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Callable
 
 from flows.deadlines import book
-from flows.wiring import Wiring, name_of
+from flows.settings import name_of
+from flows.wiring import Wiring
 from playbooks.errors import InvalidInput, KeyquellError
 
 
@@ -24,6 +25,7 @@ def refuse_mistakes(wiring: Wiring) -> None:
         "messengers": settings.messengers,
         "pagers": settings.pagers,
         "siem": settings.siem,
+        "anchors": settings.anchors,
     }
     for room, entries in listed.items():
         for name, times in Counter(map(name_of, entries)).items():
@@ -33,6 +35,8 @@ def refuse_mistakes(wiring: Wiring) -> None:
     for room in (*listed, "surfaces", "traces"):
         for name, opened in wiring.parts(room).items():
             _open(f"{settings.source}: {room}: {name}", opened)
+    if (signer := settings.evidence.signer) is not None:
+        _open(f"{settings.source}: evidence.signer", lambda: wiring.signing_keys(signer))
 
 
 def _open(place: str, opened: Callable[[], object]) -> None:
