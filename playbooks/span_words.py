@@ -13,6 +13,11 @@ from playbooks.receipts import ProbeResult
 from playbooks.record import Event, EventKind
 from playbooks.spans import Moment, Value
 
+ENDING = frozenset({
+    EventKind.STEP_STARTED, EventKind.STEP_FINISHED, EventKind.STEP_FAILED, EventKind.STEP_UNDONE,
+    EventKind.APPROVAL_GIVEN, EventKind.APPROVAL_DENIED, EventKind.CONFIRMED, EventKind.CLOSED,
+})  # fmt: skip
+"""The events that may end a span; shards, of which there may be many, end none."""
 OTHER = "_OTHER"
 """What the conventions say for an error whose kind has no name."""
 

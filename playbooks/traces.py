@@ -26,17 +26,12 @@ from playbooks.event_bodies import (
 )
 from playbooks.incident import Incident
 from playbooks.plans import Phase, Step
-from playbooks.record import Event, EventKind
-from playbooks.span_words import about, kind_of_error, milestone, outcome_of_step, shown, what_failed
+from playbooks.record import Event
+from playbooks.span_words import ENDING, about, kind_of_error, milestone, outcome_of_step, shown, what_failed
 from playbooks.spans import Moment, Span, Value, span_id_of, trace_id_of
 
 ROOT = "incident"
 """The name of the span that is the case."""
-_ENDING = frozenset({
-    EventKind.STEP_STARTED, EventKind.STEP_FINISHED, EventKind.STEP_FAILED, EventKind.STEP_UNDONE,
-    EventKind.APPROVAL_GIVEN, EventKind.APPROVAL_DENIED, EventKind.CONFIRMED, EventKind.CLOSED,
-})  # fmt: skip
-"""The events that may end a span; shards, of which there may be many, end none."""
 
 
 def spans_after(events: Sequence[Event], seq: int, *, page: str = "") -> list[Span]:
@@ -45,7 +40,7 @@ def spans_after(events: Sequence[Event], seq: int, *, page: str = "") -> list[Sp
     ``events`` is the whole record of one incident; ``page`` is the address of the web page, "" when there is none.
     Raises RecordError for a record that contradicts itself.
     """
-    if not any(each.kind in _ENDING for each in events if each.seq > seq):
+    if not any(each.kind in ENDING for each in events if each.seq > seq):
         return []
     trace = _Trace(Incident.of(events[:1]), events[0], page)
     for event in events[1:]:
@@ -151,20 +146,20 @@ class _Trace:
     def _decide(self, event: Event, body: ApprovalGiven | ApprovalDenied | Confirmed) -> None:
         """From when somebody was asked; from the making of the plan when nobody was asked by name."""
         deed = body.deed if isinstance(body, Confirmed) else APPROVE
-        begun = self._planned.get(body.digest, event.at) if deed == APPROVE else event.at
-        if asked := self._asked_for(body):
-            begun, deed = asked[0], asked[1].deed
+        by_name = self._planned.get(body.digest, event.at) if deed == APPROVE else event.at
+        begun = self._asked_at(body) or by_name
         gate = self._open("gate", event, self._root, begun=begun)
         gate.attributes["keyquell.gate.outcome"] = "denied" if isinstance(body, ApprovalDenied) else "approved"
         gate.attributes["keyquell.gate.method"] = body.via if isinstance(body, ApprovalDenied) else body.method
         self._end(gate, event, f"gate {deed}")
 
-    def _asked_for(self, body: ApprovalGiven | ApprovalDenied | Confirmed) -> tuple[datetime, ApprovalAsked] | None:
+    def _asked_at(self, body: ApprovalGiven | ApprovalDenied | Confirmed) -> datetime | None:
+        """A no redeems no request: it answers the latest."""
         if not isinstance(body, ApprovalDenied):
-            return self._asked.get(body.request)
+            return self._asked[body.request][0] if body.request in self._asked else None
         wanted = (body.approver, body.digest, APPROVE)
-        theirs = [each for each in self._asked.values() if (each[1].approver, each[1].digest, each[1].deed) == wanted]
-        return theirs[-1] if theirs else None
+        asked = [at for at, each in self._asked.values() if (each.approver, each.digest, each.deed) == wanted]
+        return asked[-1] if asked else None
 
     def _close(self, event: Event, body: Closed) -> None:
         """What goes on still (a step of another host) ends later, below a phase that has ended."""

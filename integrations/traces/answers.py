@@ -7,6 +7,7 @@ session, by which the settings alone decide and the first answer counts.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -28,6 +29,9 @@ _COME_BACK = (429, 502, 503, 504)
 """What the specification calls retryable."""
 _SERVER_ERROR = 500
 _SUCCESS = range(200, 300)
+_PIECE_OCTETS = 16
+_MOST_OCTETS = 64 * 1024
+"""Of an answer: one that is longer is none of OTLP, and must not fill the memory that a response needs."""
 
 
 class Door(requests.Session):
@@ -68,8 +72,10 @@ class Door(requests.Session):
                 timeout=(CONNECT_SECONDS, SECONDS),
                 allow_redirects=False,
                 verify=self._verify,
+                stream=True,
             )
-            self.rejected = self._judge(answer)
+            with answer:
+                self.rejected = self._judge(answer)
         except OSError as error:  # requests raises its own, and a plain one for a file that is gone
             self.trouble = self._away(error)
             raise self.trouble from error
@@ -98,10 +104,11 @@ class Door(requests.Session):
         kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
         read = ExportTraceServiceResponse()
         try:
-            if answer.content and kind == _JSON:
-                json_format.Parse(answer.content, read, ignore_unknown_fields=True)
-            elif answer.content:
-                read.ParseFromString(answer.content)
+            body = _body(answer)
+            if body and kind == _JSON:
+                json_format.Parse(body, read, ignore_unknown_fields=True)
+            elif body:
+                read.ParseFromString(body)
         except (DecodeError, json_format.ParseError, UnicodeDecodeError) as error:
             hint = "Check traces.endpoint: something else answers there."
             message = "what answers is no receiver of traces."
@@ -127,6 +134,19 @@ class Door(requests.Session):
             return Unreachable("nobody vouches for the receiver of traces.", subject=self._endpoint, hint=hint)
         message = f"the receiver of traces does not answer ({name})."
         return Unreachable(message, subject=self._endpoint, code=name, hint="It is tried again.")
+
+
+def _body(answer: requests.Response) -> bytes:
+    """What was answered, unpacked.  DecodeError when it is too long, requests' Timeout when it takes too long."""
+    body = bytearray()
+    until = time.monotonic() + SECONDS
+    for part in answer.iter_content(_PIECE_OCTETS):
+        body += part
+        if len(body) > _MOST_OCTETS:
+            raise DecodeError
+        if time.monotonic() > until:
+            raise requests.Timeout
+    return bytes(body)
 
 
 def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:

@@ -68,7 +68,7 @@ def prove(case: Case, step: str) -> None:
     case.note(EventKind.STEP_STARTED, step=step, attempt=1, owner=f"{CANARY}/1/1.0")
     case.note(
         EventKind.STEP_FINISHED, step=step, outcome="proven", receipt=receipt(case), outputs={"key": CANARY},
-        probes=(probe(case, milliseconds=400), probe(case, milliseconds=600)), detail=CANARY,
+        probes=(probe(case, milliseconds=400), probe(case, milliseconds=900)), detail=CANARY,
     )  # fmt: skip
 
 
@@ -132,13 +132,30 @@ def test_an_open_case_tells_what_is_over_and_no_root() -> None:
     assert ROOT not in [each.name for each in told(case)]
 
 
+def test_a_phase_goes_on_while_a_step_of_it_runs_or_may_be_tried_again() -> None:
+    """Side by side: the end of one is not the end of all."""
+    case = Case()
+    first, *others, last = case.steps(Phase.CONTAIN)
+    for step in (first, last):
+        case.note(EventKind.STEP_STARTED, step=step, attempt=1, owner="host/1/1.0")
+    for step in others:
+        case.run(step)
+    case.note(EventKind.STEP_FINISHED, step=first, outcome="proven")
+    assert "contain" not in [each.name for each in told(case)]
+    case.note(EventKind.STEP_FAILED, step=last, error="no", code="Throttled", retryable=True)
+    assert "contain" not in [each.name for each in told(case)]
+    case.fail(last, "no", code="Denied", retryable=False)
+    assert one(case, "contain").error == "Denied"
+    assert one(case, "contain").begun == case.events[3].at
+
+
 def test_a_step_says_when_it_was_accepted_what_each_probe_showed_and_when_it_was_proven() -> None:
     """Three times, never one."""
     case = Case()
     prove(case, case.named(Action.CUT_CREDENTIAL))
     step = one(case, "cut-credential")
     assert [(each.name, (each.at - step.begun) / timedelta(milliseconds=1)) for each in step.moments] == [
-        ("accepted", 200), ("probe", 400), ("probe", 600), ("proven", 800),
+        ("accepted", 200), ("probe", 400), ("proven", 800), ("probe", 900),
     ]  # fmt: skip
     assert step.moments[1].attributes == {
         "keyquell.probe.operation": "Decrypt", "keyquell.probe.expected": "refused",
@@ -157,6 +174,8 @@ def test_each_attempt_is_a_span_and_a_failed_one_says_the_kind() -> None:
     assert (second.error, second.attributes["keyquell.step.attempt"]) == ("", 2)
     assert first.parent_id == second.parent_id == one(case, "renew").span_id
     assert one(case, "renew").error == ""
+    undone = one(case, "undo cut-credential")
+    assert (undone.ended - undone.begun, undone.moments[0].name) == (timedelta(seconds=1), "accepted")
 
 
 @pytest.mark.parametrize("code", ["", f"the key {KEY} is off", "x" * 65, "zwölf", "two\nlines"])
@@ -191,6 +210,8 @@ def test_an_attempt_whose_process_died_ends_where_another_took_the_step_over() -
     case.note(EventKind.STEP_FINISHED, step=step, outcome="done")
     attempts = [(each.error, each.attributes["keyquell.step.attempt"]) for each in told(case)]
     assert attempts == [("superseded", 1), ("", 2)]
+    takeover = len(case.events) - 3
+    assert spans_after(case.events[: takeover + 1], takeover - 1) != []
 
 
 def test_a_gate_lasts_from_when_somebody_was_asked() -> None:
@@ -208,6 +229,17 @@ def test_a_gate_lasts_from_when_somebody_was_asked() -> None:
         ("gate approve", "approved", ""), ("gate approve", "denied", ""), ("gate approve", "approved", ""),
     ]  # fmt: skip
     assert [each.attributes["keyquell.gate.method"] for each in gates] == ["totp", "web", "cli"]
+
+
+def test_a_no_answers_the_latest_question_and_a_plan_made_again_asks_nothing_anew() -> None:
+    """The same digest is the same plan."""
+    case = Case()
+    for request in (REQUEST, OTHER_REQUEST):
+        ask(case, "di", request)
+    case.note(EventKind.APPROVAL_DENIED, approver="di", digest=case.plan.digest, reason="no", via="web")
+    case.note(EventKind.PLAN_MADE, plan=case.plan)
+    approve(case, "ed", method="cli")
+    assert [each.begun for each in told(case)] == [case.events[4].at, case.events[2].at]
 
 
 def test_a_confirmed_undo_is_a_gate_of_its_own() -> None:

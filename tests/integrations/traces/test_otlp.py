@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import logging
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -212,6 +215,45 @@ def test_a_receiver_that_says_nothing_is_left_in_time(monkeypatch: pytest.Monkey
         sender = open_adapter("traces", "otlp", name="otlp", options=options, clock=lambda: NOW)
         with pytest.raises(Unreachable):
             sender.send([ROOT])
+
+
+def serve_raw(listener: socket.socket, pieces: Iterator[bytes]) -> None:
+    """Answer one request with these octets, fifty pieces a second, until the other side has enough."""
+    with contextlib.suppress(OSError), listener.accept()[0] as stream:
+        stream.recv(65536)
+        for piece in pieces:
+            stream.sendall(piece)
+            time.sleep(0.02)
+
+
+HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/x-protobuf\r\n"
+
+
+@pytest.mark.parametrize(
+    ("head", "piece", "error"),
+    [
+        (b"content-length: 4000000000\r\n\r\n", b"\n" * 10_000_000, Refused),
+        (b"content-length: 900\r\n\r\n", b"\n", Unreachable),
+        (b"content-length: 9\r\ncontent-encoding: gzip\r\n\r\n", b"no gzip!!", Unreachable),
+    ],
+)
+def test_an_answer_that_never_ends_neither_fills_memory_nor_holds_the_thread(
+    monkeypatch: pytest.MonkeyPatch, head: bytes, piece: bytes, error: type[BackendError]
+) -> None:
+    """The process that reads it is the one that contains."""
+    monkeypatch.setattr("integrations.traces.answers.SECONDS", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        octets = itertools.chain([HEAD + head], itertools.repeat(piece, 60))
+        thread = threading.Thread(target=serve_raw, args=(listener, octets))
+        thread.start()
+        options = {"endpoint": f"http://127.0.0.1:{listener.getsockname()[1]}/v1/traces"}
+        sender = open_adapter("traces", "otlp", name="otlp", options=options, clock=lambda: NOW)
+        begun = time.monotonic()
+        with pytest.raises(error):
+            sender.send([ROOT])
+        assert time.monotonic() - begun < 4
+        sender.close()
+        thread.join(10)
 
 
 def test_a_receiver_whose_certificate_nobody_vouches_for_gets_nothing(
