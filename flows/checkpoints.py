@@ -6,6 +6,7 @@ import base64
 from collections.abc import Sequence
 
 from flows.wiring import Wiring
+from integrations.signers.backend_key import BackendKey
 from integrations.signers.installation_key import InstallationKey
 from integrations.signers.signatures import SignsEvidence, fingerprint, verify_signature
 from playbooks.errors import Conflict
@@ -23,8 +24,14 @@ _OURS = frozenset({EventKind.CHECKPOINT_SIGNED, EventKind.CHECKPOINT_ANCHORED})
 
 
 def signer_of(wiring: Wiring) -> SignsEvidence:
-    """The key that signs for this installation."""
-    return InstallationKey.open(wiring.settings.state)
+    """The key that signs for this installation: the one that ``evidence.signer`` names, else its own.
+
+    A named key that does not answer is an error of its backend; the installation's own never takes over.
+    """
+    key = wiring.settings.evidence.signer
+    return (
+        InstallationKey.open(wiring.settings.state) if key is None else BackendKey.open(wiring.signing_keys(key), key)
+    )
 
 
 def due(events: Sequence[Event]) -> bool:

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from flows.checkpoints import signer_of
 from flows.passkey_register import read_register
 from flows.prefect_server import default_home
 from flows.settings import Settings, load_settings
 from flows.wiring import Wiring
 from integrations.secrets import read_secret
+from integrations.signers.signatures import fingerprint
 from playbooks.errors import InvalidInput, KeyquellError, NotFound
 from playbooks.estate import CredentialEntry, Estate
 from playbooks.ports import Checks
@@ -25,7 +27,13 @@ _MISSED = {
     "detectors": "None: nothing is detected by itself; incidents must be declared.",
     "messengers": "None: nobody is told but those who look; messages stay in the record.",
 }
-_ONE = {"detectors": "detector", "messengers": "messenger", "pagers": "pager", "surfaces": "surface"}
+_ONE = {
+    "detectors": "detector",
+    "messengers": "messenger",
+    "pagers": "pager",
+    "surfaces": "surface",
+    "anchors": "anchor",
+}
 _NEEDED_BYTES = 500 * 1024 * 1024
 _SOFTHSM = (Path("/usr/lib/softhsm/libsofthsm2.so"), Path("/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so"))
 
@@ -102,7 +110,9 @@ def _looks(wiring: Wiring, estate: Estate) -> Iterator[tuple[str, Callable[[], s
             yield f"consumer {consumer.name}", partial(_consumer, wiring, consumer.name)
     yield "roster", partial(_roster, wiring)
     yield "web page", partial(_web, wiring)
-    for room in ("detectors", "messengers", "pagers", "surfaces", "siem", "traces"):
+    if wiring.settings.evidence.signer is not None:
+        yield "evidence.signer", partial(_signer, wiring)
+    for room in ("detectors", "messengers", "pagers", "surfaces", "siem", "traces", "anchors"):
         found = wiring.parts(room)
         if not found and room in _MISSED:
             yield room, partial(str, _MISSED[room])
@@ -131,6 +141,11 @@ def _credential(wiring: Wiring, entry: CredentialEntry) -> str:
 def _certificate(wiring: Wiring, certificate: CertificateRef) -> str:
     wiring.certificates(certificate).certificate(certificate)
     return "readable"
+
+
+def _signer(wiring: Wiring) -> str:
+    signer = signer_of(wiring)
+    return f"{signer.algorithm}, SHA-256 of the public key {fingerprint(signer.public_key)}"
 
 
 def _consumer(wiring: Wiring, name: str) -> str:

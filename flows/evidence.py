@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from flows.admission import Act, admit
+from flows.anchoring import Laid, lay_everywhere
 from flows.assertions import verify_assertion
 from flows.checkpoints import checkpoint, signer_of
 from flows.lookup import named
@@ -62,15 +63,27 @@ def make_pack(wiring: Wiring, actor: Actor, incident: str, *, pages: Pages = lam
     return Pack(incident_id, manifest.head, manifest.events, len(manifest.files), mark, data)
 
 
-def sign_checkpoint(wiring: Wiring, actor: Actor, incident: str) -> tuple[str, CheckpointSigned, str]:
-    """Sign the record as it stands; the incident's id, the checkpoint, and the key's fingerprint.
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """A checkpoint of one case, the fingerprint of the key that signed it, and how it went at every place."""
 
-    Raises NotApproved when the actor may not take evidence, RecordError when the record cannot be extended.
+    incident: str
+    checkpoint: CheckpointSigned
+    fingerprint: str
+    laid: tuple[Laid, ...]
+
+
+def sign_checkpoint(wiring: Wiring, actor: Actor, incident: str) -> Signed:
+    """Sign the record as it stands, and lay that down at every place of ``anchors``.
+
+    Raises NotApproved when the actor may not take evidence, RecordError when the record cannot be extended, and what
+    the signer raises; nothing is then signed.
     """
     incident_id = named(wiring, incident)
     admit(wiring, actor, Act.EXPORT, incident=incident_id)
     signed = checkpoint(wiring, incident_id, signer=signer_of(wiring))
-    return incident_id, signed, signatures.fingerprint(signed.public_key)
+    laid = lay_everywhere(wiring, incident_id)
+    return Signed(incident_id, signed, signatures.fingerprint(signed.public_key), laid)
 
 
 def pack(

@@ -38,12 +38,22 @@ class Feed:
     """One receiver and its place.  Not safe for threads.
 
     One that was never told anything begins with the cases that are open then; what was over before is not told.
-    ``room`` is the folder of the place, ``name`` tells the receivers of a room apart.
+    ``room`` is the folder of the place, ``name`` tells the receivers of a room apart.  ``of_one_case`` are errors that
+    say something of one case and not of the receiver: they keep no other case waiting.
     """
 
-    def __init__(self, wiring: Wiring, room: str, name: str, tells: Tells) -> None:
+    def __init__(
+        self,
+        wiring: Wiring,
+        room: str,
+        name: str,
+        tells: Tells,
+        *,
+        of_one_case: tuple[type[KeyquellError], ...] = (RecordError,),
+    ) -> None:
         self._wiring = wiring
         self._tells = tells
+        self._of_one_case = of_one_case
         self._file = wiring.settings.state / room / f"{_file_name(name)}.json"
         self._not_before: dict[str, float] = {}
         self._seqs = self._remembered()
@@ -52,16 +62,17 @@ class Feed:
         """Tell all that is new; returns how often something arrived.  Raises what the receiver raises, and goes on
         there the next time.
 
-        A record that cannot be read is left for a minute and hides no other: RecordError is raised after them.
+        A record that cannot be read, or whatever else is of one case, is left for a minute and hides no other: its
+        error is raised after them.
         """
         count = 0
-        broken: RecordError | None = None
+        broken: KeyquellError | None = None
         for incident, head in sorted(self._wiring.records.heads().items()):
             is_left = time.monotonic() < self._not_before.get(incident, 0)
             if self._seqs.get(incident, -1) < head and not is_left and not stop.is_set():
                 try:
                     count += self._tell(incident)
-                except RecordError as error:
+                except self._of_one_case as error:
                     self._not_before[incident], broken = time.monotonic() + _BROKEN_SECONDS, error
         if broken is not None:
             raise broken

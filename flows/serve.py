@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Protocol
 
 from flows.alone import alone
+from flows.anchoring import Anchoring
 from flows.background import Background
 from flows.boards import Boards
 from flows.deadline_reminders import Reminders
@@ -123,6 +124,7 @@ class _Serving:
             "boards": lambda: Boards(wiring, on_trouble=self._sayings.trouble).run(stop),
             "siem": lambda: Feeds(wiring, on_trouble=self._sayings.trouble).run(stop),
             "traces": lambda: Traces(wiring, on_trouble=self._sayings.trouble).run(stop),
+            "anchoring": lambda: Anchoring(wiring, on_trouble=self._sayings.trouble).run(stop),
             "deadlines": lambda: Reminders(wiring, on_trouble=self._sayings.trouble).run(stop),
             "escalations": lambda: Escalations(wiring, on_trouble=self._sayings.trouble).run(stop),
         }

@@ -57,6 +57,12 @@ ADAPTERS: dict[str, dict[str, str]] = {
         "webhook": "integrations.siem.webhook:Webhook",
     },
     "traces": {"otlp": "integrations.traces.otlp:Otlp"},
+    "anchors": {
+        "pagerduty": "integrations.anchors.pagerduty:PagerDutyNote",
+        "rfc3161": "integrations.anchors.time_stamp:TimeStampAuthority",
+        "s3-object-lock": "integrations.anchors.s3_object_lock:S3ObjectLock",
+        "slack": "integrations.slack.checkpoints:SlackCheckpoints",
+    },
     "messengers": {
         "apprise": "integrations.messengers.apprise:Apprise",
         "console": "integrations.messengers.console:Console",

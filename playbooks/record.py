@@ -60,7 +60,7 @@ class EventKind(StrEnum):
     ACTION_ADDED = "action-added"  # action, text, owner, due, by
     ACTION_SETTLED = "action-settled"  # action, outcome: done | dropped, by, [reason]
     CHECKPOINT_SIGNED = "checkpoint-signed"  # seq, head, key, algorithm, public_key, statement, signature
-    CHECKPOINT_ANCHORED = "checkpoint-anchored"  # seq, head, place, reference, [proof]
+    CHECKPOINT_ANCHORED = "checkpoint-anchored"  # seq, head, place, reference, [proof, anchor]
     # of the installation alone (the chain called INSTALLATION)
     PASSKEY_INVITED = "passkey-invited"  # request, person, by, expires_at
     PASSKEY_ENROLLED = "passkey-enrolled"  # request, person, credential_id, public_key, sign_count, label

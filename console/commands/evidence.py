@@ -12,6 +12,7 @@ from console.commands.incidents import As, Id, sitting
 from console.output import Common, ExitCode, show
 
 if TYPE_CHECKING:
+    from flows.anchoring import Laid
     from playbooks.evidence.checking import Verdict
     from playbooks.record import Event
 
@@ -81,16 +82,30 @@ def verify(
 
 @evidence.command
 def checkpoint(incident: Id, /, *, by: As = "", common: Common = Common()) -> int:
-    """Sign the record of a case as it stands; nothing is signed twice."""
+    """Sign the record of a case as it stands and lay that down off this host; exit code 1 when a place failed."""
     from flows.evidence import sign_checkpoint
     from flows.wiring import Wiring
 
     with Wiring.from_file(common.config) as wiring:
-        found, signed, fingerprint = sign_checkpoint(wiring, sitting(wiring, by), incident)
-    data = {"incident": found, "event": signed.seq, "head": signed.head, "key": signed.key, "fingerprint": fingerprint}
-    text = f"Events 0 to {signed.seq} of {found} are signed, head {signed.head}, by the key {signed.key}."
-    show(common, data, text, f"SHA-256 of the public key: {fingerprint}")
-    return ExitCode.OK
+        made = sign_checkpoint(wiring, sitting(wiring, by), incident)
+    signed = made.checkpoint
+    data = {
+        "incident": made.incident,
+        "event": signed.seq,
+        "head": signed.head,
+        "key": signed.key,
+        "fingerprint": made.fingerprint,
+        "anchors": [{"anchor": each.anchor, "reference": each.reference, "error": each.error} for each in made.laid],
+    }
+    text = f"Events 0 to {signed.seq} of {made.incident} are signed, head {signed.head}, by the key {signed.key}."
+    show(common, data, text, f"SHA-256 of the public key: {made.fingerprint}", *map(_laid, made.laid))
+    return ExitCode.FAILED if any(each.failed for each in made.laid) else ExitCode.OK
+
+
+def _laid(place: Laid) -> str:
+    if place.failed:
+        return f"NOT at {place.anchor}: {place.error}"
+    return f"At {place.anchor}: {place.reference or 'the case has no place there.'}"
 
 
 def _pages(events: Sequence[Event]) -> Mapping[str, bytes]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 from cryptography import x509
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 from rfc3161_client import (
     HashAlgorithm,
     TimestampRequestBuilder,
@@ -19,27 +19,30 @@ from rfc3161_client import (
     decode_timestamp_response,
 )
 
-from playbooks.errors import InvalidInput, RecordError, Refused, Throttled, Unreachable
+from integrations.receiver_options import CONNECT_SECONDS, SECONDS, ReceiverOptions, read_options
+from playbooks.errors import RecordError, Refused, Throttled, Unreachable
+from playbooks.evidence.anchors import Anchored, Sealed
+from playbooks.evidence.contents import TIME_STAMP
 from playbooks.ports import Clock
 
 _SHA256 = x509.ObjectIdentifier("2.16.840.1.101.3.4.2.1")
 _LARGEST_ANSWER = 256 * 1024
-_TIMEOUT = httpx.Timeout(5.0, connect=2.0)
+_TIMEOUT = httpx.Timeout(SECONDS, connect=CONNECT_SECONDS)
 
 
-class _Options(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+class TimeStampOptions(ReceiverOptions):
+    """A time-stamp needs no login; it is plain HTTP at most authorities, because the token is signed."""
 
-    url: str = Field(pattern=r"^https?://\S+$")
+    url: str = Field(pattern=r"^https?://[^\s@?#]+$", description="Where to; no user, password or query in it.")
 
 
 class TimeStampAuthority:
     """An authority reached by HTTP (RFC 3161, 3.4); it is told a SHA-256 and nothing else.
 
-    Options: ``url``.
+    Options: ``url``.  Stamped again after a crash, a checkpoint has two tokens, which harms nobody.
     """
 
-    place = "rfc3161"
+    place = TIME_STAMP
 
     def __init__(self, name: str, url: str) -> None:
         self.name, self._url = name, url
@@ -48,30 +51,27 @@ class TimeStampAuthority:
     @classmethod
     def open(cls, name: str, options: Mapping[str, Any], *, clock: Clock) -> TimeStampAuthority:
         """Open with the options above; nothing is sent yet.  Raises InvalidInput naming the field."""
-        try:
-            return cls(name, _Options.model_validate(dict(options)).url)
-        except ValidationError as error:
-            field = ".".join(map(str, error.errors(include_input=False)[0]["loc"]))
-            raise InvalidInput(f"anchors.{name}.{field}: {error.errors(include_input=False)[0]['msg']}.") from error
+        del clock  # the time that counts is the authority's
+        return cls(name, read_options(TimeStampOptions, f"anchors.{name}", options).url)
 
-    def anchor(self, name: str, content: bytes) -> tuple[str, bytes]:
-        """Have the content stamped; where it is (the authority's URL) and the token, which is kept with the record.
+    def anchor(self, checkpoint: Sealed) -> Anchored:
+        """Have the checkpoint stamped: the authority's URL, and the token as the proof.
 
         Raises Unreachable, Throttled, or Refused when the authority stamps nothing or something else.
         """
-        request = TimestampRequestBuilder().data(content).hash_algorithm(HashAlgorithm.SHA256).cert_request(
+        request = TimestampRequestBuilder().data(checkpoint.content).hash_algorithm(HashAlgorithm.SHA256).cert_request(
             cert_request=True
         ).nonce(nonce=True).build()  # fmt: skip
         answer = self._ask(request.as_bytes())
         try:
             response = decode_timestamp_response(answer)
             granted = response.status == 0 and response.tst_info.nonce == request.nonce
-            check_token(answer, content)
+            check_token(answer, checkpoint.content)
         except (ValueError, RecordError) as error:
             raise Refused(f"{self._url} answered with no time-stamp over the checkpoint.", subject=self.name) from error
         if not granted:
             raise Refused(f"{self._url} stamped another request than this one.", subject=self.name)
-        return self._url, answer
+        return Anchored(self._url, answer)
 
     def close(self) -> None:
         """Close the connection."""

@@ -13,6 +13,7 @@ from integrations.slack.calls import Calls
 from playbooks.errors import NotFound
 
 CARD, PLAN, EVENT = "keyquell_card", "keyquell_plan", "keyquell_event"
+CHECKPOINT = "keyquell_checkpoint"
 _PAGE, _PAGES = 200, 50
 
 
@@ -61,6 +62,15 @@ def holds_another(calls: Calls, incident: str, channel: str) -> bool:
         if payload.get("incident", incident) != incident:
             return True
     return False
+
+
+def posted(calls: Calls, incident: str, channel: str, head: str) -> str:
+    """The timestamp of the message that holds the checkpoint over ``head``; "" when there is none."""
+    for message in _pages(calls, "conversations.history", channel=channel):
+        kind, payload = _ours(calls, message, incident)
+        if kind == CHECKPOINT and payload.get("head") == head:
+            return str(message["ts"])
+    return ""
 
 
 def _last_told(calls: Calls, incident: str, channel: str, thread: str) -> int:

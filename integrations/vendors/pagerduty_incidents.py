@@ -49,10 +49,17 @@ class PagerDutyIncidents:
         body = {"requester_id": self._own_id(), "message": message, "responder_request_targets": [target]}
         self._call("POST", f"/incidents/{incident}/responder_requests", "responder_request", json=body)
 
-    def note(self, incident: str, text: str) -> None:
-        """Add a note, cut where PagerDuty would refuse it."""
+    def note(self, incident: str, text: str) -> str:
+        """Add a note, cut where PagerDuty would refuse it; its id."""
         body = {"note": {"content": text[:_LONGEST_NOTE]}}
-        self._call("POST", f"/incidents/{incident}/notes", "note", json=body)
+        return str(self._call("POST", f"/incidents/{incident}/notes", "note", json=body).get("id", ""))
+
+    def find_note(self, incident: str, text: str) -> str:
+        """The id of a note with exactly this text, but for white space at its ends; "" when there is none."""
+        for each in _dicts(self._call("GET", f"/incidents/{incident}/notes", "notes")):
+            if str(each.get("content", "")).strip() == text[:_LONGEST_NOTE].strip():
+                return str(each.get("id", ""))
+        return ""
 
     def start(self, incident: str, *, workflow: str) -> None:
         """Start an incident workflow on the incident (response plays are gone from the API)."""

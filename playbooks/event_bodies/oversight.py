@@ -82,10 +82,14 @@ class CheckpointSigned(Body):
 
 
 class CheckpointAnchored(Body):
-    """The checkpoint over ``head`` was laid down off this host: ``reference`` says where, ``proof`` (base64) shows."""
+    """The checkpoint over ``head`` was laid down off this host: ``reference`` says where, ``proof`` (base64) shows.
+
+    ``place`` is the kind of place, ``anchor`` its name in the settings.
+    """
 
     seq: int = Field(ge=0)
     head: str
     place: str
     reference: str
     proof: str = ""
+    anchor: str = ""

@@ -61,9 +61,14 @@ def _note(account: Account, ids: tuple[str, ...], _: Query, body: Any, author: U
     content = ((body or {}).get("note") or {}).get("content")
     if not isinstance(content, str) or not content:
         raise invalid("Content cannot be empty.")
-    note = {"id": "PNOTE1", "content": content, "user": reference("user", author.id, author.name)}
-    account.incident(ids[0]).notes.append(note)
+    notes = account.incident(ids[0]).notes
+    note = {"id": f"PNOTE{len(notes) + 1}", "content": content, "user": reference("user", author.id, author.name)}
+    notes.append(note)
     return 201, {"note": note}
+
+
+def _notes(account: Account, ids: tuple[str, ...], *_: Any) -> Any:
+    return 200, {"notes": list(account.incident(ids[0]).notes)}
 
 
 def _request(account: Account, ids: tuple[str, ...], _: Query, body: Any, author: User) -> Any:
@@ -127,6 +132,7 @@ _ROUTES = (
     ("GET", "/incidents", _incidents),
     ("GET", f"/incidents/{_ID}", _incident),
     ("GET", f"/incidents/{_ID}/alerts", _alerts),
+    ("GET", f"/incidents/{_ID}/notes", _notes),
     ("POST", f"/incidents/{_ID}/notes", _note),
     ("POST", f"/incidents/{_ID}/responder_requests", _request),
     ("POST", f"/incident_workflows/{_ID}/instances", _start),
