@@ -7,16 +7,20 @@ of a drill are a lab's.  Nothing is a percentage; every count stands beside the 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from playbooks.errors import InvalidInput
 from playbooks.estate import Estate
 from playbooks.exposures import Exposure, ExposureKind
+from playbooks.latest import Latest
 from playbooks.playbook import Playbook, choose
+from playbooks.refs import KeyRef
 
 STALE = timedelta(days=365)
 """After a year people and backends have changed, so that a drill counts as old."""
+LISTED = 25
+"""So many keys and so many datasets of a class are named; the rest is counted."""
 
 _KINDS = {
     "encrypt": (ExposureKind.KEY_MATERIAL, ExposureKind.POLICY, ExposureKind.AVAILABILITY),
@@ -80,12 +84,16 @@ class Way:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyClass:
-    """The keys of one backend and purpose, the data under them, and the ways in which they can be lost."""
+    """So many keys of one backend and purpose, the data under them, and the ways in which they can be lost.
+
+    ``listed`` are the first of its keys and of its datasets.
+    """
 
     scheme: str
     purpose: str
-    keys: tuple[str, ...]
-    datasets: tuple[str, ...]
+    keys: int
+    datasets: int
+    listed: tuple[str, ...]
     ways: tuple[Way, ...]
 
     @property
@@ -94,42 +102,70 @@ class KeyClass:
         return any(each.proven for each in self.ways)
 
 
+@dataclass(slots=True)
+class _Stock:
+    """What an inventory holds of one class; ``doors`` are credentials that may use its keys, one of each scheme."""
+
+    keys: int = 0
+    datasets: int = 0
+    key: str = ""
+    listed: list[str] = field(default_factory=list)
+    data: list[str] = field(default_factory=list)
+    doors: dict[str, str] = field(default_factory=dict)
+
+
+_Class = tuple[str, str]
+
+
 def key_classes(
     estate: Estate, catalog: Mapping[str, Playbook], drilled: Iterable[Drilled], offers: Sequence[Offer]
 ) -> list[KeyClass]:
     """The classes of an estate, those that no drill covers first and then the one with the most keys."""
     drills = sorted(drilled, key=lambda each: each.at, reverse=True)
-    grouped: dict[tuple[str, str], list[str]] = {}
-    for entry in estate.keys:
-        grouped.setdefault((str(entry.ref).partition(":")[0], entry.purpose), []).append(str(entry.ref))
     found = [
-        _class(scheme, purpose, tuple(keys), estate, catalog, drills, offers)
-        for (scheme, purpose), keys in grouped.items()
+        KeyClass(
+            scheme=scheme,
+            purpose=purpose,
+            keys=stock.keys,
+            datasets=stock.datasets,
+            listed=(*stock.listed, *stock.data),
+            ways=tuple(
+                _way(kind, target, scheme, catalog, drills, offers) for kind, target in _targets(purpose, stock)
+            ),
+        )
+        for (scheme, purpose), stock in _LATEST.of(estate).items()
     ]
-    return sorted(found, key=lambda each: (each.covered, -len(each.keys), each.scheme, each.purpose))
+    return sorted(found, key=lambda each: (each.covered, -each.keys, each.scheme, each.purpose))
 
 
-def _class(
-    scheme: str,
-    purpose: str,
-    keys: tuple[str, ...],
-    estate: Estate,
-    catalog: Mapping[str, Playbook],
-    drills: Sequence[Drilled],
-    offers: Sequence[Offer],
-) -> KeyClass:
-    mine = frozenset(keys)
-    datasets = tuple(str(each.ref) for each in estate.datasets if str(each.key) in mine)
-    targets = [(kind, keys[0]) for kind in _KINDS[purpose]]
-    targets += [(ExposureKind.DATA_KEY, keys[0])] if datasets else []
-    doors = {
-        str(each.ref).partition(":")[0]: str(each.ref)
-        for each in estate.credentials
-        if any(str(key) in mine for key in each.may_use)
-    }
-    targets = [*((ExposureKind.CREDENTIAL, target) for _, target in sorted(doors.items())), *targets]
-    ways = tuple(_way(kind, target, scheme, catalog, drills, offers) for kind, target in targets)
-    return KeyClass(scheme=scheme, purpose=purpose, keys=keys, datasets=datasets, ways=ways)
+def _stocks(estate: Estate) -> dict[_Class, _Stock]:
+    found: dict[_Class, _Stock] = {}
+    of: dict[KeyRef, _Class] = {}
+    for entry in estate.keys:
+        name = of[entry.ref] = (entry.ref.scheme, entry.purpose)
+        stock = found.setdefault(name, _Stock(key=str(entry.ref)))
+        stock.keys += 1
+        if stock.keys <= LISTED:
+            stock.listed.append(str(entry.ref))
+    for dataset in estate.datasets:
+        stock = found[of[dataset.key]]
+        stock.datasets += 1
+        if stock.datasets <= LISTED:
+            stock.data.append(str(dataset.ref))
+    for credential in estate.credentials:
+        for key in credential.may_use:
+            if key in of:
+                found[of[key]].doors.setdefault(credential.ref.scheme, str(credential.ref))
+    return found
+
+
+_LATEST = Latest(_stocks)
+
+
+def _targets(purpose: str, stock: _Stock) -> list[tuple[ExposureKind, str]]:
+    doors = [(ExposureKind.CREDENTIAL, target) for _, target in sorted(stock.doors.items())]
+    data = [(ExposureKind.DATA_KEY, stock.key)] if stock.datasets else []
+    return [*doors, *((kind, stock.key) for kind in _KINDS[purpose]), *data]
 
 
 def _way(

@@ -95,7 +95,7 @@ def _bare(classes: Sequence[KeyClass]) -> Next | None:
 
 
 def _kept(found: KeyClass) -> str:
-    keys, data = len(found.keys), len(found.datasets)
+    keys, data = found.keys, found.datasets
     words = f"{keys:,} {found.scheme} key{'s' if keys != 1 else ''}"
     words += f" with {data:,} dataset{'s' if data != 1 else ''}" if data else ""
     return f"{words} can be lost that way"

@@ -40,7 +40,7 @@ _TICKS = (
     (31536000, "1 y"),
     (315360000, "10 y"),
 )
-_APART = 12.0
+_APART = 10.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -150,9 +150,9 @@ def _said(last: Drilled | None, now: datetime) -> str:
 def _figures(found: Sequence[KeyClass], drilled: Sequence[Drilled]) -> list[tuple[str, str, str]]:
     """Each with the number that it is out of: (count, words, tone)."""
     ways = [way for each in found for way in each.ways]
-    keys, data = (sum(len(getattr(each, part)) for each in found) for part in ("keys", "datasets"))
+    keys, data = (sum(getattr(each, part) for each in found) for part in ("keys", "datasets"))
     drilled_keys, drilled_data = (
-        sum(len(getattr(each, part)) for each in found if each.covered) for part in ("keys", "datasets")
+        sum(getattr(each, part) for each in found if each.covered) for part in ("keys", "datasets")
     )
     figures = [
         (f"{drilled_keys:,} of {keys:,}", "keys of a class that was drilled and passed", _tone(drilled_keys, keys)),

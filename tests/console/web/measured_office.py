@@ -63,7 +63,7 @@ def many(count: int = 16, *, exercise: bool = False, seed: int = 4) -> list[Told
     found = []
     for number in range(count):
         pace = (0.02 if exercise else 1.0) * dice.lognormvariate(0.6, 0.8)
-        through = 5 if number < count - 2 else 1 + number % 2
+        through = 5 if number < count - 2 else number % 2
         name = f"KQ-{'D' if exercise else 'R'}{number}"
         begins = -40.0 * (count - number)
         found.append(responded(name, exercise=exercise, begins=begins, pace=pace, through=through, failing=number == 3))

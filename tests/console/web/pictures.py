@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 from fakes.browser import Browser, open_browser
-from web_office import CASE, KEY, WebOffice, served_office
+from measured_office import many, record
+from told import at
+from web_office import CASE, KEY, WebOffice, served_office, served_without_case
 
 import flows
 from console.web.sign_in import cookie_name
@@ -84,6 +86,22 @@ def lived_in(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iter
         yield found
 
 
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[WebOffice]:
+    """Sixteen responses to leaked credentials, two of them still under way, and seven exercises."""
+    browser.forget()
+    with served_without_case(tmp_path_factory.mktemp("measured") / "it") as found:
+        record(found, [each.events for each in (*many(), *many(7, exercise=True))], now=at(60))
+        yield found
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("name", "path"), [("measures", "/measures#m-contain")])
+def test_a_picture_of_many_cases(measured: WebOffice, browser: Browser, name: str, path: str, scheme: str) -> None:
+    """What is measured over all of them."""
+    _take(measured, browser, name, path, scheme)
+
+
 def _readings(office: WebOffice) -> None:
     """A key that is used by day, and was used more than usual in one hour."""
     now = office.wiring.clock()
@@ -119,10 +137,14 @@ def test_a_picture(office: WebOffice, browser: Browser, name: str, screen: Scree
 )
 def test_a_picture_of_a_page(lived_in: WebOffice, browser: Browser, name: str, path: str, scheme: str) -> None:
     """What managers read, a while after the case was opened."""
-    url = lived_in.wiring.settings.web.url
+    _take(lived_in, browser, name, path, scheme)
+
+
+def _take(office: WebOffice, browser: Browser, name: str, path: str, scheme: str) -> None:
+    url = office.wiring.settings.web.url
     browser.open(f"{url}/sign-in")
-    token = SignIn(lived_in.wiring).begin("bob", "passkey")
-    browser.driver.add_cookie({"name": cookie_name(lived_in.wiring), "value": token, "path": "/"})
+    token = SignIn(office.wiring).begin("bob", "passkey")
+    browser.driver.add_cookie({"name": cookie_name(office.wiring), "value": token, "path": "/"})
     _set_up(browser, WIDE, scheme)
     browser.open(f"{url}{path}")
     shot = browser.driver.execute_cdp_cmd("Page.captureScreenshot", {"format": "png", "optimizeForSpeed": False})

@@ -12,7 +12,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select, WebDriverWait
 from told import at
-from web_office import WebOffice, served_office
+from web_office import WebOffice, served_without_case
 
 from console.web.sign_in import cookie_name
 from flows.sign_in import SignIn
@@ -28,7 +28,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def office(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[WebOffice]:
     """Sixteen responses and four exercises; bob is signed in."""
-    with served_office(tmp_path_factory.mktemp("measured") / "it") as found:
+    with served_without_case(tmp_path_factory.mktemp("measured") / "it") as found:
         record(found, [each.events for each in (*many(), *many(4, exercise=True))], now=at(60))
         browser.open(f"{found.wiring.settings.web.url}/sign-in")
         token = SignIn(found.wiring).begin("bob", "passkey")
@@ -88,5 +88,5 @@ def test_dots_stand_where_their_duration_is_on_the_axis(office: WebOffice, brows
         return [box.left - frame.left, frame.right - box.right, box.top - frame.top, frame.bottom - box.bottom];
       });"""
     places = browser.driver.execute_script(script)
-    assert len(places) == 17
+    assert len(places) == 16
     assert all(space >= 0 for each in places for space in each)

@@ -195,12 +195,19 @@ def web_office(root: Path, **settings: Any) -> Iterator[WebOffice]:
 @contextmanager
 def served_office(root: Path, *, more: Mapping[str, Any] | None = None, **web: Any) -> Iterator[WebOffice]:
     """An office whose page a browser can open at ``settings.web.url``; ``more`` are further settings."""
+    with served_without_case(root, more=more, **web) as office:
+        office.case()
+        yield office
+
+
+@contextmanager
+def served_without_case(root: Path, *, more: Mapping[str, Any] | None = None, **web: Any) -> Iterator[WebOffice]:
+    """The same before anything happened."""
     port = _free_port()
     with (
         web_office(root, web={"port": port, "url": f"http://localhost:{port}", **web}, **(more or {})) as office,
         _serving(office.app, port),
     ):
-        office.case()
         yield office
 
 
