@@ -5,9 +5,9 @@ from __future__ import annotations
 import gc
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from flows.settings import first_mistake
 from playbooks.errors import InvalidInput
@@ -16,7 +16,8 @@ from playbooks.roster import Roster
 from playbooks.yaml_lines import Document, load_yaml
 
 _BIG = 8_000_000
-"""Characters from which on JSON is read without remembering the line of each value: that would take minutes."""
+"""Characters from which on the line of a mistake in JSON is not looked for: that would take minutes."""
+_M = TypeVar("_M", bound=BaseModel)
 _MANY = 100_000
 """Entries from which on the collector of garbage must not walk through the inventory again and again."""
 
@@ -26,53 +27,53 @@ def load_roster(path: Path) -> Roster:
 
     Raises InvalidInput naming the file, the line and the field.
     """
-    document = _document(path, what="roster")
-    try:
-        return Roster.model_validate(document.data)
-    except ValidationError as error:
-        hint = "Nobody may approve until it is mended: `keyquell roster check`."
-        raise InvalidInput(first_mistake(error, document, file=path), hint=hint) from error
+    hint = "Nobody may approve until it is mended: `keyquell roster check`."
+    return _read(path, Roster, what="roster", hint=hint)
 
 
 def load_estate(path: Path) -> Estate:
     """Read an estate; an absent file is an empty estate.
 
-    Raises InvalidInput naming the file, the line (JSON of more than 8 MB: the entry) and the field.
+    Raises InvalidInput naming the file, the line (in JSON of more than 8 MB the entry alone) and the field.
     """
     if not path.exists():
         return Estate()
-    document = _document(path, what="estate")
-    try:
-        estate = Estate.model_validate(document.data)
-    except ValidationError as error:
-        message = first_mistake(error, document, file=path)
-        raise InvalidInput(message, hint="Correct the entry and import it again.") from error
+    estate = _read(path, Estate, what="estate", hint="Correct the entry and import it again.")
     if len(estate.keys) + len(estate.datasets) + len(estate.credentials) > _MANY:
-        del document
         gc.collect()
         gc.freeze()  # a full collection over a million keys stops every thread for seconds
     return estate
 
 
-def _document(path: Path, *, what: str) -> Document:
+def _read(path: Path, model: type[_M], *, what: str, hint: str) -> _M:
+    text = _text(path, what=what)
+    document = _document(text, file=path)
     try:
-        text = path.read_text(encoding="utf-8")
+        return model.model_validate(document.data)
+    except ValidationError as error:
+        if not document.values and len(text) < _BIG:
+            document = load_yaml(text, file=str(path))
+        raise InvalidInput(first_mistake(error, document, file=path), hint=hint) from error
+
+
+def _text(path: Path, *, what: str) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
     except OSError as error:
         raise InvalidInput(f"the {what} {path} cannot be read ({error.strerror}).") from error
     except UnicodeDecodeError as error:
         raise InvalidInput(f"the {what} {path} is not text in UTF-8.") from error
-    if len(text) >= _BIG and text.lstrip().startswith("{"):
-        return Document(_big_json(text, file=path), {}, {})
-    return load_yaml(text, file=str(path))
 
 
-def _big_json(text: str, *, file: Path) -> Any:
-    try:
-        return json.loads(text, object_pairs_hook=lambda pairs: _once(pairs, file))
-    except json.JSONDecodeError as error:
-        raise InvalidInput(f"{file}:{error.lineno}:{error.colno}: this is not JSON: {error.msg}.") from error
-    except RecursionError as error:
-        raise InvalidInput(f"{file}: this is nested too deeply.") from error
+def _document(text: str, *, file: Path) -> Document:
+    """JSON is read as such, many times faster than as the YAML that it also is; without the line of each value."""
+    if text.lstrip().startswith("{"):
+        try:
+            return Document(json.loads(text, object_pairs_hook=lambda pairs: _once(pairs, file)), {}, {})
+        except (json.JSONDecodeError, RecursionError) as error:
+            if len(text) >= _BIG:
+                raise InvalidInput(f"{file}: this is not JSON: {error}.") from error
+    return load_yaml(text, file=str(file))
 
 
 def _once(pairs: list[tuple[str, Any]], file: Path) -> dict[str, Any]:
