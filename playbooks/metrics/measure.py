@@ -53,7 +53,7 @@ class Measure(BaseModel):
 WORDS = {
     MeasureName.DWELL: "From its occurrence until it was noticed",
     MeasureName.DETECT: "From its first trace until it was noticed",
-    MeasureName.ACKNOWLEDGE: "From then until somebody took the case",
+    MeasureName.ACKNOWLEDGE: "From being noticed until somebody took the case",
     MeasureName.CONTAIN: "From being noticed until probes proved containment",
     MeasureName.REVOKE_ACCEPTED: "From the declaration until a backend took the first containing call",
     MeasureName.REVOKE_PROVEN: "From the declaration until probes proved containment",

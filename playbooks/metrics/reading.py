@@ -90,21 +90,35 @@ def _nothing(pool: Pool) -> str:
     return f"{none}: {'; '.join(f'{why} ({count:,})' for why, count in pool.missing)}."
 
 
+def headline(pool: Pool) -> str:
+    """The first thing to know of a pool, as a sentence without its bounds."""
+    count = len(pool.points)
+    if pool.median is not None:
+        return f"Half of {count:,} {_kind(pool, count)} were {_done(pool).format(lasted(pool.median))}."
+    return f"{_over(pool)}."
+
+
 def _estimated(pool: Pool) -> str:
-    count, sure = (
-        f"{len(pool.points):,} {_kind(pool, 2)}",
-        f"95 %: {bound(pool.median_low)} … {bound(pool.median_high)}",
-    )
-    done = _PHASES[pool.of] + " after {}" if isinstance(pool.of, Phase) else _DONE[pool.of]
-    if pool.median is None:
-        over = len(pool.points) - pool.running
-        word = done.replace(" within {}", "").replace(" after {}", "")
-        first = f"{over:,} of {count} {'was' if over == 1 else 'were'} {word}; the median is not reached ({sure})"
+    sure = f"95 %: {bound(pool.median_low)} … {bound(pool.median_high)}"
+    if pool.median is not None:
+        first = f"{headline(pool).removesuffix('.')} ({sure})"
+    elif pool.median_low is None and pool.median_high is None:
+        first = f"{_over(pool)}; the median and its bounds are not reached"
     else:
-        first = f"Half of {count} were {done.format(lasted(pool.median))} ({sure})"
+        first = f"{_over(pool)}; the median is not reached ({sure})"
     if not pool.exact:
         first += "; where it began is an interval, so the least counts"
     return first + "".join(f"; {each}" for each in _running(pool)) + "."
+
+
+def _over(pool: Pool) -> str:
+    count, over = len(pool.points), len(pool.points) - pool.running
+    word = _done(pool).partition(" within {}")[0].partition(" after {}")[0]
+    return f"{over:,} of {count:,} {_kind(pool, count)} {'was' if 1 in (over, count) else 'were'} {word}"
+
+
+def _done(pool: Pool) -> str:
+    return _PHASES[pool.of] + " after {}" if isinstance(pool.of, Phase) else _DONE[pool.of]
 
 
 def _listed(pool: Pool) -> str:

@@ -6,7 +6,7 @@ import pytest
 
 from playbooks.metrics.measure import MeasureName
 from playbooks.metrics.pooling import Point, Pool, Stair
-from playbooks.metrics.reading import bound, lasted, read_aloud, worded
+from playbooks.metrics.reading import bound, headline, lasted, read_aloud, worded
 from playbooks.plans import Phase
 
 
@@ -92,11 +92,19 @@ def test_what_ended_without_it_is_not_told_as_if_it_went_on() -> None:
     assert said == "Half of 6 exercises were contained within 1 min (95 %: 1 min … not reached); 2 ended without it."
     phase = found.model_copy(update={"of": Phase.RENEW, "median": None, "median_low": None})
     assert read_aloud(phase) == (
-        "4 of 6 exercises were through renewing; the median is not reached (95 %: not reached … not reached); "
-        "2 ended without it."
+        "4 of 6 exercises were through renewing; the median and its bounds are not reached; 2 ended without it."
     )
     interval = found.model_copy(update={"points": (*found.points[1:], Point("i", "i", "reached", 60, 90))})
     assert "where it began is an interval, so the least counts" in read_aloud(interval)
+
+
+def test_a_headline_claims_a_median_only_where_there_is_one() -> None:
+    """Otherwise it counts."""
+    assert headline(pool(OVER, RUNS, RUNS)) == "1 of 3 real cases was contained."
+    assert headline(pool(OVER, exercise=True)) == "1 of 1 exercise was contained."
+    assert headline(pool(RUNS, RUNS)) == "0 of 2 real cases were contained."
+    assert headline(pool(*[OVER] * 6, median=60.0)) == "Half of 6 real cases were contained within 1 min."
+    assert headline(pool(OVER, OVER, of=Phase.RENEW)) == "2 of 2 real cases were through renewing."
 
 
 def test_every_measure_and_phase_can_be_read_aloud() -> None:

@@ -6,6 +6,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -19,8 +20,8 @@ from flows.filing_margins import filing_margins
 from flows.prefect_server import default_home
 from playbooks.errors import InvalidInput
 from playbooks.metrics.measure import MeasureName
-from playbooks.metrics.pooling import FEWEST, pooled
-from playbooks.metrics.reading import lasted, read_aloud
+from playbooks.metrics.pooling import FEWEST, pooled, pooled_phase
+from playbooks.metrics.reading import headline, lasted
 from playbooks.metrics.worst import StepKind, failed_most, step_kinds
 from playbooks.plans import Phase
 from playbooks.summary import Summary
@@ -83,7 +84,7 @@ def _content(site: Site, drills: KeptDrills, asked: Choice) -> dict[str, Any]:
         "kinds": sorted(kinds.items()),
         "schemes": sorted(schemes.items()),
         "all_phases": PHASES,
-        "heading": _heading(cases, site),
+        "heading": _heading(cases, choice, now),
         "real": sum(not each.exercise for each in cases),
         "exercises": sum(each.exercise for each in cases),
         "rows": rows,
@@ -103,17 +104,14 @@ def _content(site: Site, drills: KeptDrills, asked: Choice) -> dict[str, Any]:
     }
 
 
-def _heading(cases: list[Summary], site: Site) -> str:
-    """How fast real cases were contained; exercises only where there is no other."""
+def _heading(cases: list[Summary], choice: Choice, now: datetime) -> str:
+    """How fast real cases were contained, or were through the chosen phase; exercises only where there is no other."""
     if not cases:
         return "Nothing has been measured yet."
-    real = any(not each.exercise for each in cases)
-    pool = pooled(cases, MeasureName.CONTAIN, exercise=not real, now=site.wiring.clock())
-    over = sum(each.state == "reached" for each in pool.points)
-    if pool.median is not None:
-        return read_aloud(pool).partition(" (95")[0] + "."
-    word = ("real case" if real else "exercise") + ("s" if len(pool.points) != 1 else "")
-    return f"{over:,} of {len(pool.points):,} {word} {'was' if over == 1 else 'were'} contained."
+    exercise = all(each.exercise for each in cases)
+    if choice.phase:
+        return headline(pooled_phase(cases, choice.phase, exercise=exercise, now=now))
+    return headline(pooled(cases, MeasureName.CONTAIN, exercise=exercise, now=now))
 
 
 def _worst(cases: list[Summary], phase: Phase | None) -> list[tuple[str, list[StepKind], StepKind | None]]:
