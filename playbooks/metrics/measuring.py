@@ -18,6 +18,8 @@ from playbooks.plans import Phase
 from playbooks.record import Event, EventKind
 
 _NO_OCCURRENCE = "nobody has recorded when it occurred"
+_FALSE_ALARM = "it was a false alarm"
+_UNTAKEN = "the case was closed before anybody took it"
 _NEVER_SAFE = frozenset({ExposureKind.DATA_KEY})
 """Exposures after which what was read stays readable: no later move ends them."""
 
@@ -42,7 +44,8 @@ def measures_of(events: Sequence[Event], *, now: datetime, incident: Incident | 
     opened = _at(events[0])
     known = detected or opened
     ends = _ends(incident, events)
-    stood_down = incident.closed is not None and incident.closed.outcome == "false-alarm"
+    never = _FALSE_ALARM if incident.closed is not None and incident.closed.outcome == "false-alarm" else ""
+    untaken = never or (_UNTAKEN if incident.closed is not None else "")
     spans: dict[MeasureName, tuple[_Moment | None, _Moment | None]] = {
         MeasureName.DWELL: (occurred, known),
         MeasureName.DETECT: (_trace(occurred), known),
@@ -54,17 +57,21 @@ def measures_of(events: Sequence[Event], *, now: datetime, incident: Incident | 
         MeasureName.RESIDUAL_EXPOSURE: (occurred, _left_nothing(incident, ends)),
         MeasureName.RESTORE: (known, ends.get(EventKind.RESTORED)),
     }
-    measured = [_measure(name, *span, now=now, stood_down=stood_down) for name, span in spans.items()]
+    measured = [
+        _measure(name, *span, now=now, never=untaken if name is MeasureName.ACKNOWLEDGE else never)
+        for name, span in spans.items()
+    ]
     return (*measured, _downtime(_stopped(incident, events), ends.get(EventKind.RESTORED), now=now))
 
 
 def _measure(
-    name: MeasureName, start: _Moment | None, end: _Moment | None, *, now: datetime, stood_down: bool
+    name: MeasureName, start: _Moment | None, end: _Moment | None, *, now: datetime, never: str = ""
 ) -> Measure:
+    """``never`` says why what has not ended will not end any more; "" while it may."""
     if start is None:
         return Measure(name=name, state="undefined", to_seq=end.seq if end else None, why=_NO_OCCURRENCE)
-    if end is None and stood_down:
-        return Measure(name=name, state="undefined", from_seq=start.seq, why="it was a false alarm")
+    if end is None and never:
+        return Measure(name=name, state="undefined", from_seq=start.seq, why=never)
     last = end.latest if end else now
     least = max(0.0, (last - start.latest).total_seconds())
     most = max(least, (last - start.earliest).total_seconds()) if end and start.earliest else None
@@ -84,9 +91,9 @@ def _downtime(stopped: _Moment | None, restored: _Moment | None, *, now: datetim
     if stopped is None:
         return Measure(name=MeasureName.DOWNTIME, state="undefined", why="no step that stops a service was taken")
     if restored is None or restored.latest < stopped.latest:
-        measure = _measure(MeasureName.DOWNTIME, stopped, None, now=now, stood_down=False)
+        measure = _measure(MeasureName.DOWNTIME, stopped, None, now=now)
         return measure.model_copy(update={"lower_seconds": 0.0, "since": None})
-    measure = _measure(MeasureName.DOWNTIME, stopped, restored, now=now, stood_down=False)
+    measure = _measure(MeasureName.DOWNTIME, stopped, restored, now=now)
     return measure.model_copy(update={"lower_seconds": 0.0})
 
 

@@ -1,8 +1,12 @@
-"""What a secret scanner writes when it finds something: TruffleHog 3's JSON, one object a line, the secret included."""
+"""What a secret scanner writes when it finds something: TruffleHog 3's JSON, one object a line, the secret included.
+
+The commit is made when the lab is, so that how long the leak went unnoticed is that of the drill.
+"""
 
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 
@@ -40,7 +44,7 @@ def _line(
         "file": file,
         "email": "dev@shop.example",
         "repository": "https://git.shop.example/deploy",
-        "timestamp": "2026-01-05 09:12:44 +0000",
+        "timestamp": f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S +0000}",
         "line": 12,
     }
     finding = {

@@ -75,6 +75,15 @@ def test_a_leaked_data_key_is_never_safe() -> None:
     assert bounds(other.measured(MeasureName.RESIDUAL_EXPOSURE)) == ("reached", 30, 70)
 
 
+def test_a_case_that_was_closed_cannot_be_taken_any_more() -> None:
+    """What runs on after the closing is how long the key has been out, not how long somebody let it wait."""
+    told = Told().seen(0, observed=0).exposed(1, between=(-60, -20))
+    told.add(9, EventKind.CLOSED, by="bob", outcome="not-contained")
+    taken = told.measured(MeasureName.ACKNOWLEDGE)
+    assert (taken.state, taken.why) == ("undefined", "the case was closed before anybody took it")
+    assert told.measured(MeasureName.CONTAIN).state == "running"
+
+
 def test_a_false_alarm_leaves_no_span_running() -> None:
     """Nothing had to be contained."""
     told = Told().seen(2, observed=0).add(5, EventKind.CLOSED, by="alice", outcome="false-alarm")
