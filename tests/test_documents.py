@@ -15,8 +15,8 @@ from pydantic import BaseModel
 
 import flows
 from console.main import app, run
-from flows.settings import Deadlines, Exercise, Policy, Settings, Web, load_settings
 from flows.documents import load_estate
+from flows.settings import Deadlines, Evidence, Exercise, Policy, Settings, Web, load_settings
 from integrations.hooks import HookAuth
 from integrations.registry import ADAPTERS
 from integrations.slack.options import SlackOptions
@@ -85,7 +85,7 @@ def test_the_detectors_of_the_example_open(example: Settings, tmp_path: Path) ->
 
 def adapters_options() -> Iterator[type[BaseModel]]:
     """What the detectors, messengers and pagers read their options by."""
-    for room in ("detectors", "messengers", "pagers", "siem", "traces"):
+    for room in ("detectors", "messengers", "pagers", "siem", "traces", "anchors"):
         for place in ADAPTERS[room].values():
             module = importlib.import_module(place.partition(":")[0])
             found = [each for name, each in vars(module).items() if name.endswith("Options")]
@@ -94,16 +94,30 @@ def adapters_options() -> Iterator[type[BaseModel]]:
 
 def test_every_field_is_in_the_document() -> None:
     """Settings, connections, estate, people, every adapter: a new field without a word about it fails here."""
-    own = (Settings, Policy, Web, Deadlines, Exercise, SlackOptions, HookAuth, *MODELS.values(), *ENTRIES, *PEOPLE)
+    own = (
+        Settings,
+        Policy,
+        Web,
+        Deadlines,
+        Evidence,
+        Exercise,
+        SlackOptions,
+        HookAuth,
+        *MODELS.values(),
+        *ENTRIES,
+        *PEOPLE,
+    )
     wanted = {
         field.alias or name for model in (*own, *adapters_options()) for name, field in model.model_fields.items()
     }
-    wanted |= {kind for room in ("detectors", "messengers", "pagers", "siem") for kind in ADAPTERS[room]}
+    wanted |= {kind for room in ("detectors", "messengers", "pagers", "siem", "anchors") for kind in ADAPTERS[room]}
     said = set(re.findall(r"[\w-]+", " ".join(re.findall(r"`([^`\n]+)`", CONFIGURATION))))
     assert sorted(wanted - {"source"} - said) == []
 
 
-@pytest.mark.parametrize(("section", "model"), [("policy", Policy), ("web", Web), ("deadlines", Deadlines)])
+@pytest.mark.parametrize(
+    ("section", "model"), [("policy", Policy), ("web", Web), ("deadlines", Deadlines), ("evidence", Evidence)]
+)
 def test_the_defaults_in_the_document_are_the_real_ones(section: str, model: type[BaseModel]) -> None:
     """One row for each field, and its default as the program has it, before the unit."""
     text = CONFIGURATION.partition(f"### {section}\n")[2].partition("\n#")[0]
@@ -115,7 +129,7 @@ def test_the_defaults_in_the_document_are_the_real_ones(section: str, model: typ
 
 def _plain(default: object) -> str:
     """A default as people write it."""
-    if default in ((), ""):
+    if default in ((), "", None):
         return "none"
     if isinstance(default, str):
         return default

@@ -82,7 +82,7 @@ def verify(
 
 @evidence.command
 def checkpoint(incident: Id, /, *, by: As = "", common: Common = Common()) -> int:
-    """Sign the record of a case as it stands and lay that down off this host; exit code 1 when a place failed."""
+    """Sign the record of a case and lay that down off this host; exit code 1 when a place failed."""
     from flows.evidence import sign_checkpoint
     from flows.wiring import Wiring
 
