@@ -18,6 +18,7 @@ from playbooks.blast_radius import Graph
 from playbooks.errors import KeyquellError
 from playbooks.estate_words import EstateWords
 from playbooks.matching import prime as prime_matching
+from playbooks.readiness import prime as prime_readiness
 
 
 def warm(wiring: Wiring, stop: threading.Event, *, on_trouble: Trouble = log_trouble) -> None:
@@ -33,6 +34,7 @@ def warm(wiring: Wiring, stop: threading.Event, *, on_trouble: Trouble = log_tro
         ("estate", lambda: EstateWords.of(wiring.estate)),
         ("decisions", lambda: all_decisions(wiring)),
         ("deadlines", lambda: docket(wiring).look()),
+        ("estate", lambda: prime_readiness(wiring.estate)),
         ("overview", lambda: overview(wiring).all()),
         ("key health", lambda: key_health(wiring, overview(wiring).all())),
     )

@@ -138,6 +138,11 @@ def key_classes(
     return sorted(found, key=lambda each: (each.covered, -each.keys, each.scheme, each.purpose))
 
 
+def prime(estate: Estate) -> None:
+    """Class an inventory before somebody waits for it: with a million keys it takes seconds."""
+    _LATEST.of(estate)
+
+
 def _stocks(estate: Estate) -> dict[_Class, _Stock]:
     found: dict[_Class, _Stock] = {}
     of: dict[KeyRef, _Class] = {}

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Literal
-
-from pydantic import BaseModel, ConfigDict
+from typing import Any, Literal, NamedTuple
 
 from playbooks.metrics.measure import MeasureName
 from playbooks.plans import Phase
@@ -22,8 +20,7 @@ FEWEST = 6
 """Below this many cases no interval of 95 % exists for a median, so that points are listed and nothing is estimated."""
 
 
-@dataclass(frozen=True, slots=True)
-class Point:
+class Point(NamedTuple):
     """One incident's share: it lasted ``lower`` to ``upper`` seconds (``upper`` None: nobody knows), or still runs.
 
     ``goes_on``: it runs and lasts longer tomorrow; False where its end came first (a drill whose lab is down).
@@ -37,8 +34,7 @@ class Point:
     goes_on: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Stair:
+class Stair(NamedTuple):
     """From ``seconds`` on ``share`` of the cases is not over; with 95 % confidence between ``low`` and ``high``."""
 
     seconds: float
@@ -47,7 +43,8 @@ class Stair:
     high: float
 
 
-class Pool(BaseModel):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pool:
     """The cases of one kind, exercises or real ones, for one measure or one phase of the response.
 
     ``undefined`` cases have no such span; ``missing`` says why, the most frequent reason first.  ``stairs`` is empty
@@ -55,8 +52,6 @@ class Pool(BaseModel):
     and ``median_high`` bound it with 95 % confidence, None where no bound is reached.  Where a beginning is an interval
     the estimate is over its least durations, so that it says "at least".
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     of: MeasureName | Phase
     exercise: bool
@@ -132,17 +127,17 @@ def _pool(
     )
     if len(points) < FEWEST or not estimated:
         return pool
-    return pool.model_copy(update=_estimate(points))
+    return replace(pool, **_estimate(points))
 
 
-def _estimate(points: Sequence[Point]) -> dict[str, object]:
+def _estimate(points: Sequence[Point]) -> dict[str, Any]:
     from lifelines import KaplanMeierFitter
 
     fitted = KaplanMeierFitter().fit([each.lower for each in points], [each.state == "reached" for each in points])
     bounds = fitted.confidence_interval_survival_function_.to_numpy()
     shares = fitted.survival_function_.iloc[:, 0]
     stairs = tuple(
-        Stair(seconds=seconds, share=share, low=low, high=high)
+        Stair(seconds, share, low, high)
         for seconds, share, (low, high) in zip(shares.index.tolist(), shares.tolist(), bounds.tolist(), strict=True)
     )
     return {

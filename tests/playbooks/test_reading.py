@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from playbooks.metrics.measure import MeasureName
@@ -90,11 +92,11 @@ def test_what_ended_without_it_is_not_told_as_if_it_went_on() -> None:
     found = pool(*[OVER] * 4, ENDED, ENDED, exercise=True, stairs=stairs, median=60.0, median_low=60.0)
     said = read_aloud(found)
     assert said == "Half of 6 exercises were contained within 1 min (95 %: 1 min … not reached); 2 ended without it."
-    phase = found.model_copy(update={"of": Phase.RENEW, "median": None, "median_low": None})
+    phase = replace(found, of=Phase.RENEW, median=None, median_low=None)
     assert read_aloud(phase) == (
         "4 of 6 exercises were through renewing; the median and its bounds are not reached; 2 ended without it."
     )
-    interval = found.model_copy(update={"points": (*found.points[1:], Point("i", "i", "reached", 60, 90))})
+    interval = replace(found, points=(*found.points[1:], Point("i", "i", "reached", 60, 90)))
     assert "where it began is an interval, so the least counts" in read_aloud(interval)
 
 
