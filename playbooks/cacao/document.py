@@ -91,7 +91,7 @@ class ProcessingSummary(Part):
 class ExtensionDefinition(Part):
     """What an extension means (section 8)."""
 
-    type: Literal["extension-definition"] = "extension-definition"
+    type: Literal["extension-definition"]
     name: str
     description: str | None = None
     created_by: Identifier
@@ -103,8 +103,8 @@ class ExtensionDefinition(Part):
 class Document(Part):
     """A playbook of CACAO 2.0.  ``playbooks.cacao.lint`` checks what no single field can tell."""
 
-    type: Literal["playbook"] = "playbook"
-    spec_version: Literal["cacao-2.0"] = "cacao-2.0"
+    type: Literal["playbook"]
+    spec_version: Literal["cacao-2.0"]
     id: Identifier
     name: str
     description: str | None = None

@@ -54,6 +54,8 @@ def export(playbook: Playbook, *, created: datetime, modified: datetime, created
     made = _workflow(name, playbook)
     start = next(iter(made.steps))
     document = Document(
+        type="playbook",
+        spec_version="cacao-2.0",
         id=name,
         name=playbook.title,
         description=f"Playbook {playbook.name}, version {playbook.version}, of keyquell: what a team decided "

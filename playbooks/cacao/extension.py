@@ -24,6 +24,7 @@ VERSION = "1.0.0"
 DIGEST = "digest"
 
 DEFINITION = ExtensionDefinition(
+    type="extension-definition",
     name="keyquell playbook",
     description="The playbook of keyquell that the workflow was made of, so that nothing is lost on the way back.",
     created_by=IDENTITY,

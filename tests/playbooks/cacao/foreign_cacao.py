@@ -33,7 +33,7 @@ def foreign(*steps: dict[str, Any], **more: Any) -> dict[str, Any]:
     """A playbook in which the steps follow one another as ``action(1)``, ``action(2)`` …"""
     names = [action(number) for number in range(1, len(steps) + 1)]
     workflow: dict[str, Any] = {START: {"type": "start", "on_completion": names[0] if names else END}}
-    for name, after, step in zip(names, [*names[1:], END], steps, strict=True):
+    for name, after, step in zip(names, [*names[1:], END], steps, strict=False):
         own = {} if "on_success" in step or "on_completion" in step else {"on_completion": after}
         workflow[name] = {**step, **own}
     return {
