@@ -17,6 +17,7 @@ from visiting import visiting
 from web_office import WebOffice, web_office
 
 from console.web.plots import LEFT, MOST_DOTS, RIGHT, Scale, draw_pool
+from console.web.views import measures
 from integrations.records.export import export
 from integrations.records.sql import SqlRecords
 from playbooks.deadlines.rules import own_rules
@@ -103,6 +104,37 @@ def test_a_median_that_was_not_reached_is_called_so(twelve_office: WebOffice) ->
     assert (
         "2 of 8 real cases were restored; the median is not reached (95 %: 30 min … not reached); 6 still run." in said
     )
+
+
+@pytest.mark.parametrize(
+    ("mark", "said"),
+    [
+        (
+            "m-acknowledge",
+            "1 of 8 real cases was taken by somebody; the median is not reached (95 %: 2 min … not reached); "
+            "7 still run.",
+        ),
+        (
+            "m-residual-exposure",
+            "2 real cases, too few for an estimate: not over after 1 h 20 min; not over after 1 h 20 min.",
+        ),
+        (
+            "m-revoke-accepted",
+            "0 of 8 real cases were answered by an accepted call; the median and its bounds are not reached",
+        ),
+        ("m-revoke-proven", "Half of 8 real cases were proven contained within 20 min of the declaration"),
+    ],
+)
+def test_every_other_measure_of_the_twelve_agrees_too(twelve_office: WebOffice, mark: str, said: str) -> None:
+    """R1 alone was taken; R1 and R2 say when it began and no census is clear; no backend took a call."""
+    assert said in words(row(page(twelve_office), mark))
+
+
+def test_what_no_case_has_is_said_with_its_reason(twelve_office: WebOffice) -> None:
+    """Downtime and phases: no step was begun in any of the twelve."""
+    said = words(page(twelve_office)).partition("Without a figure")[2]
+    assert "None of 9 real cases has a figure: no step that stops a service was taken." in said
+    assert "None of 3 exercises has a figure: no step of it was begun." in said
 
 
 def test_the_curve_is_drawn_for_eight_cases_and_not_for_three(twelve_office: WebOffice) -> None:
@@ -194,6 +226,20 @@ def test_margins_of_filings_stand_beside_their_deadline(tmp_path: Path, hours: i
         assert margin in text
 
 
+def test_rules_that_cannot_be_read_hide_nothing_else(tmp_path: Path) -> None:
+    """The page names the file."""
+    with web_office(tmp_path / "office", deadlines={"applies": ["gdpr"], "rules": "./rules.yaml"}) as office:
+        (office.root / "rules.yaml").write_text("rules: 3\n", encoding="utf-8")
+        filed = Told("KQ-2")
+        filed.add(1, EventKind.CLOCK_STARTED, trigger="x", at=at(0), by="bob")
+        filed.add(2, EventKind.DEADLINE_SETTLED, rule="x", outcome="filed", at=at(1), by="bob")
+        filed.add(3, EventKind.CONTAINED, probes=1)
+        record(office, [filed.events], now=at(4))
+        text = words(page(office))
+        assert "rules.yaml" in text
+        assert "1 of 1 real case was contained." in text
+
+
 # --- nothing, much, and what others wrote ------------------------------------------------------------
 
 
@@ -273,6 +319,18 @@ def test_ten_thousand_cases_have_some_hundred_dots_and_the_rest_is_counted() -> 
     assert len(plot.curve.flats) < 300
     assert plot.height < 320
     assert pool.median == pytest.approx(2500, abs=2)
+
+
+def test_many_cases_are_computed_again_only_after_a_while(office: WebOffice, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another choice at once; few cases always."""
+    record(office, [twelve()["D1"]], now=NOW)
+    monkeypatch.setattr(measures, "_MANY", 0)
+    assert "1 exercise" in words(page(office))
+    record(office, [twelve()["D2"]], now=NOW)
+    assert "1 exercise," in words(page(office))
+    assert "2 exercises," in words(page(office, phase="contain"))
+    monkeypatch.setattr(measures, "_LATELY_SECONDS", 0.0)
+    assert "2 exercises," in words(page(office))
 
 
 def test_pictures_stay_within_their_frame() -> None:
