@@ -35,6 +35,8 @@ COMMANDS = [
     "playbook list",
     "playbook show",
     "playbook validate",
+    "playbook export",
+    "playbook import",
     "record",
     "record verify",
     "record export",
