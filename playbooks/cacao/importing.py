@@ -59,7 +59,7 @@ def _document(data: dict[str, Any], file: str) -> Document:
     try:
         return Document.model_validate_json(json.dumps(data), strict=True)
     except ValidationError as error:
-        mistakes = [_mistake(each, data) for each in error.errors(include_url=False)]
+        mistakes = _mistakes(error, data)
         raise InvalidInput(told(file, mistakes), hint="See docs/cacao.md for what is read.") from error
 
 
@@ -74,8 +74,7 @@ def _sealed(data: dict[str, Any], document: Document, file: str) -> Playbook:
     try:
         found = Extension.model_validate_json(json.dumps(given), strict=True)
     except ValidationError as error:
-        wrong = [_mistake(each, given) for each in error.errors(include_url=False)]
-        mistakes = [((*_OUR_PLACE, *path), what) for path, what in wrong]
+        mistakes = [((*_OUR_PLACE, *path), what) for path, what in _mistakes(error, given)]
         raise InvalidInput(told(file, mistakes), hint="See docs/playbook.schema.json.") from error
     if found.digest != digest_of(data):
         what = "the document was changed after keyquell wrote it, so the playbook in it may be another than its steps"
@@ -84,9 +83,11 @@ def _sealed(data: dict[str, Any], document: Document, file: str) -> Playbook:
     return found.playbook
 
 
-def _mistake(detail: ErrorDetails, data: Any) -> Mistake:
-    path = _in_data(tuple(detail["loc"]), data)
-    return path, _expected(detail)
+def _mistakes(error: ValidationError, data: Any) -> list[Mistake]:
+    """Each mistake with its JSON path; what only follows from a mistake inside it is left out."""
+    found = [(_in_data(tuple(each["loc"]), data), _expected(each)) for each in error.errors(include_url=False)]
+    inner = {path[:length] for path, _ in found for length in range(len(path))}
+    return [each for each in found if each[0] not in inner]
 
 
 def _in_data(loc: tuple[str | int, ...], data: Any) -> JsonPath:
@@ -114,6 +115,8 @@ def _expected(detail: ErrorDetails) -> str:
         return "no such key, or a part of CACAO that keyquell does not read"
     if kind == "missing":
         return "this key is required"
+    if kind == "too_short":
+        return f"expected at least {context['min_length']}, got {context['actual_length']}"
     if kind == "union_tag_not_found":
         return "has no type"
     if kind == "union_tag_invalid":

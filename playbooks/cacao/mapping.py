@@ -10,23 +10,15 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from pydantic import ValidationError
-
 from playbooks.cacao.document import Document
-from playbooks.cacao.lint import Mistake, text_of
+from playbooks.cacao.lint import Mistake
+from playbooks.cacao.said import Unmapped, notice, said
 from playbooks.cacao.strict_json import JsonPath, short
-from playbooks.cacao.words import AGREED, KIND_LABEL, MOVES, ORDER, PHASES, SCHEME_LABEL, SUBJECT, TEMPLATE
-from playbooks.cacao.workflow import ActionStep, AnyStep, End, Manual, Start
+from playbooks.cacao.words import AGREED, KIND_LABEL, MOVES, ORDER, PHASES, SCHEME_LABEL
+from playbooks.cacao.workflow import ActionStep, AnyStep, End, Start
 from playbooks.exposures import ExposureKind
 from playbooks.plans import Gate, Phase
 from playbooks.playbook import AppliesTo, Containment, ContainmentMove, Gates, Notice, Playbook, PricedMove
-
-_UNKEPT = ("delay", "timeout", "step_variables", "in_args", "out_args", "on_failure", "step_extensions")
-_VARIABLE = re.compile(r"__[A-Za-z_][A-Za-z0-9_-]{0,199}__:")
-
-
-class Unmapped(ValueError):
-    """Why a step is nothing that keyquell does."""
 
 
 @dataclass(slots=True)
@@ -81,7 +73,7 @@ def _in_order(document: Document) -> Iterator[tuple[str, AnyStep]]:
 def _about(document: Document) -> Iterator[Mistake]:
     if not _name(document.name):
         yield ("name",), "has no letter of a to z that a playbook's name could begin with"
-    if document.workflow_exception:
+    if document.workflow_exception and not isinstance(document.workflow[document.workflow_exception], End):
         yield ("workflow_exception",), "keyquell has no step that runs when another fails"
     known = [kind.value for kind in ExposureKind]
     labels = list(_labelled(document, KIND_LABEL))
@@ -107,12 +99,12 @@ def _take(step: AnyStep, draft: _Draft) -> None:
         return
     if not isinstance(step, ActionStep):
         raise Unmapped(f"a playbook of keyquell has no step of type {step.type}; it runs straight on")
-    text = _said(step)
+    text = said(step)
     head, _, rest = text.partition("\n")
     word, _, about = head.strip().partition(" ")
     if word == "notify":
         _in_turn(Phase.NOTIFY, draft)
-        draft.notices.append(_notice(about.strip(), rest, step.description or ""))
+        draft.notices.append(notice(about.strip(), rest, step.description or ""))
         return
     if rest.strip():
         raise Unmapped("more than one line: keyquell would leave out what stands below the first")
@@ -127,23 +119,6 @@ def _take(step: AnyStep, draft: _Draft) -> None:
     else:
         known = ", ".join([*MOVES, *PHASES, "agree PHASE GATE", "notify AUDIENCE"])
         raise Unmapped(f"{short(head)} is not one of {known}")
-
-
-def _said(step: ActionStep) -> str:
-    """The text of the one manual command of a step that has nothing else to it."""
-    for name in _UNKEPT:
-        if getattr(step, name) is not None:
-            raise Unmapped(f"keyquell has nothing like {name}")
-    foreign = [command.type for command in step.commands if not isinstance(command, Manual)]
-    if foreign:
-        raise Unmapped(f"a command of type {foreign[0]} would have to be run, and keyquell runs none")
-    manual = [command for command in step.commands if isinstance(command, Manual)]
-    if len(manual) != 1:
-        raise Unmapped(f"{len(manual)} commands: expected one a step")
-    text = text_of(manual[0])
-    if _VARIABLE.search(text):
-        raise Unmapped("keyquell fills in no variables")
-    return text
 
 
 def _once(line: str, draft: _Draft) -> None:
@@ -177,22 +152,6 @@ def _move(move: ContainmentMove, step: ActionStep, draft: _Draft) -> None:
     if any(each.move is move for each in draft.moves):
         raise Unmapped(f"{move.value} is there already")
     draft.moves.append(PricedMove(move=move, price=step.description or ""))
-
-
-def _notice(audience: str, rest: str, why: str) -> Notice:
-    head, _, body = rest.partition("\n")
-    if head.startswith(SUBJECT):
-        given = {"subject": head.removeprefix(SUBJECT), "body": body.removeprefix("\n")}
-    elif head.startswith(TEMPLATE) and not body.strip():
-        given = {"template": head.removeprefix(TEMPLATE)}
-    else:
-        raise Unmapped(f"below notify AUDIENCE expected {SUBJECT}… and the message, or {TEMPLATE}NAME alone")
-    try:
-        return Notice.model_validate({"audience": audience, "why": why, **given})
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise Unmapped(f"{place}: {first['msg'].removeprefix('Value error, ')}".removeprefix(": ")) from error
 
 
 def _playbook(document: Document, draft: _Draft) -> Playbook:

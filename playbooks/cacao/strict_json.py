@@ -74,9 +74,9 @@ def told(file: str, mistakes: list[tuple[JsonPath, str]]) -> str:
 
 
 def short(value: object) -> str:
-    """A value for a message: quoted, and cut where it would fill the line."""
-    text = json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, str) else repr(value)
-    return text if len(text) <= 60 else f"{text[:59]}…"
+    """A value for a message: quoted, and cut where it would fill the line; identifiers of the standard's types fit."""
+    text = json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
+    return text if len(text) <= 100 else f"{text[:99]}…"
 
 
 def _segment(part: str | int) -> str:

@@ -82,6 +82,13 @@ def test_on_success_alone_is_straight_on() -> None:
     assert read(document).playbook.containment.moves == (ContainmentMove.DISABLE,)
 
 
+def test_an_exception_that_only_ends_the_workflow_is_nothing_to_do() -> None:
+    """Ending is what keyquell does anyway."""
+    became = read({**PLAIN, "workflow_exception": END})
+    assert became.playbook == read(PLAIN).playbook
+    assert "$.workflow_exception" in became.not_kept
+
+
 def test_what_has_no_place_is_named() -> None:
     """By its path, also what stands inside steps and labels."""
     document = foreign(
@@ -229,7 +236,7 @@ def test_an_order_that_is_not_ours(steps: tuple[str, ...], told: str) -> None:
             changed(("labels",), ["exposure:bad-luck"]), r'\$\.labels: "exposure:bad-luck" is not', id="bad luck"
         ),
         pytest.param(changed(("name",), "漏洩 2"), r"\$\.name: has no letter", id="no name of ours"),
-        pytest.param({**PLAIN, "workflow_exception": END}, r"\$\.workflow_exception: ", id="a step for exceptions"),
+        pytest.param({**PLAIN, "workflow_exception": action(2)}, r"\$\.workflow_exception: ", id="an exception step"),
     ],
 )
 def test_what_is_said_about_the_whole(document: dict[str, Any], told: str) -> None:

@@ -125,7 +125,7 @@ def test_the_limits_are_the_limits() -> None:
         pytest.param(
             changed((*FIRST, "commands", 0, "type"), None), r"\.commands\[0\]: has no type", id="no command type"
         ),
-        pytest.param(changed((*FIRST, "commands"), []), r"\.commands: ", id="no commands"),
+        pytest.param(changed((*FIRST, "commands"), []), r"\.commands: expected at least 1, got 0", id="no commands"),
         pytest.param(changed((*FIRST, "type"), "loop"), r'0001"\]: unknown type "loop"', id="an unknown step"),
         pytest.param(changed(("priority",), "1"), r"\$\.priority: expected a valid integer", id="a number as text"),
         pytest.param(changed(("priority",), 101), r"\$\.priority: ", id="a number out of range"),
@@ -263,6 +263,13 @@ def test_a_document_that_is_wrong(document: dict[str, Any], told: str) -> None:
     assert caught.value.hint
 
 
+def test_a_mistake_is_told_once() -> None:
+    """A list whose one entry is wrong is not told to be empty as well."""
+    with pytest.raises(InvalidInput) as caught:
+        read({**PLAIN, "external_references": [{"description": "Theirs"}]})
+    assert caught.value.message == "theirs.json: $.external_references[0].name: this key is required"
+
+
 def test_very_many_mistakes_are_counted() -> None:
     """Nobody reads a thousand lines."""
     document = PLAIN | {f"surprise_{number}": 1 for number in range(1000)}
@@ -319,3 +326,11 @@ def refused(document: dict[str, Any]) -> str:
     except InvalidInput as error:
         return error.message
     return ""
+
+
+@given(st.binary(max_size=200) | st.text(alphabet='[]{}",:\\\\ 1e-nulNaN\\ufeff', max_size=200).map(str.encode))
+@settings(deadline=None, max_examples=300)
+def test_any_bytes_are_refused_in_words(raw: bytes) -> None:
+    """Whatever a file holds: InvalidInput that names the file, never anything else."""
+    with pytest.raises(InvalidInput, match=r"^a\.json:"):
+        import_(raw, file="a.json")
