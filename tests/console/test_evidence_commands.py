@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from fakes.time_stamp_authority import TimeStamps
 from small_shop import Shop
 
 from console.main import run
@@ -90,3 +92,46 @@ def test_a_pack_that_is_not_there_is_a_slip(tmp_path: Path, capsys: pytest.Captu
     """A wrong path is no failed verification."""
     code, _ = answer(capsys, "evidence", "verify", str(tmp_path / "none"))
     assert code == ExitCode.USAGE
+
+
+def test_a_checkpoint_says_where_it_lies_and_what_failed(
+    case: str, shop: Shop, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit code 1 while a place lacks it; what lies somewhere is not laid down there again."""
+    settings = yaml.safe_load(shop.config.read_text(encoding="utf-8"))
+    with TimeStamps(tmp_path) as authority:
+        good = {"type": "rfc3161", "name": "good", "url": authority.url}
+        dead = {"type": "rfc3161", "name": "dead", "url": "http://127.0.0.1:9/"}
+        shop.config.write_text(yaml.safe_dump({**settings, "anchors": [good, dead]}), encoding="utf-8")
+        code, made = answer(capsys, "evidence", "checkpoint", case, "--as", "dana")
+        assert code == ExitCode.FAILED
+        assert made["anchors"][0] == {"anchor": "good", "reference": authority.url, "error": ""}
+        assert "did not answer" in made["anchors"][1]["error"]
+        assert run(["evidence", "checkpoint", case, "--as", "dana"]) == ExitCode.FAILED
+        said = capsys.readouterr().out
+        assert f"At good: {authority.url}" in said
+        assert "NOT at dead: the time-stamp authority did not answer" in said
+        assert len(authority.asked) == 1
+        shop.config.write_text(yaml.safe_dump({**settings, "anchors": [good]}), encoding="utf-8")
+        assert run(["evidence", "checkpoint", case, "--as", "dana"]) == ExitCode.OK
+        file = tmp_path / "case.evidence"
+        assert run(["evidence", "pack", case, "--output", str(file)]) == ExitCode.OK
+        capsys.readouterr()
+        code, found = answer(capsys, "evidence", "verify", str(file), "--tsa-roots", str(authority.root))
+    assert code == ExitCode.OK
+    assert any("existed at" in each for each in found["proven"])
+
+
+def test_a_signer_that_is_away_ends_with_an_error_and_signs_nothing(
+    case: str, shop: Shop, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The key is named, and the installation's own does not take over."""
+    settings = yaml.safe_load(shop.config.read_text(encoding="utf-8"))
+    settings["evidence"] = {"signer": f"{shop.key.partition('/')[0]}/00000000-0000-0000-0000-000000000000"}
+    shop.config.write_text(yaml.safe_dump(settings), encoding="utf-8")
+    for command in (["checkpoint", case], ["pack", case, "--output", str(shop.root / "x.evidence")]):
+        code, document = answer(capsys, "evidence", *command, "--as", "dana")
+        assert code == ExitCode.BACKEND
+        assert settings["evidence"]["signer"] in document["error"]
+    assert not (shop.root / "x.evidence").exists()
+    assert not (shop.root / "state" / "evidence.key").exists()
