@@ -77,6 +77,7 @@ def create_app(wiring: Wiring, desk: Desk, background: Background, *, chat: Any 
     app.add_exception_handler(HTTPException, _failed)
     app.add_exception_handler(SignInNeededError, _sign_in)
     app.state.roster_kept = roster_kept
+    app.state.slow = tuple(site.slow)
     app.state.stopping = False
     return app
 

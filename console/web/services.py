@@ -14,6 +14,7 @@ from flows.background import Background
 from flows.desk import ResponseDesk
 from flows.saying import Say
 from flows.serve import Service
+from flows.urgency import after_the_proofs, after_the_urgent
 from flows.wiring import Wiring
 from playbooks.errors import KeyquellError, Refused
 from playbooks.ports import Checks
@@ -32,9 +33,30 @@ def services(wiring: Wiring, background: Background, say: Say) -> Sequence[Servi
     desk = ResponseDesk(wiring, background)
     chat = wiring.chat(desk)
     web = wiring.settings.web
-    server = WebServer(create_app(wiring, desk, background, chat=chat), web.address, web.port, say=say)
+    app = create_app(wiring, desk, background, chat=chat)
+    server = WebServer(app, web.address, web.port, say=say)
     server.bind()
-    return [server] if chat is None else [server, _Chat(chat, wiring.surfaces().get("slack"), say)]
+    listening: list[Service] = [server, _Slow(app.state.slow)]
+    return listening if chat is None else [*listening, _Chat(chat, wiring.surfaces().get("slack"), say)]
+
+
+class _Slow:
+    """Takes the looks that are slow the first time, after whatever is urgent, so that nobody waits for them."""
+
+    name = "pages"
+
+    def __init__(self, looks: Sequence[Callable[[], object]]) -> None:
+        self._looks = looks
+
+    async def run(self, stop: asyncio.Event) -> None:
+        for look in self._looks:
+            await asyncio.to_thread(self._take, look)
+        await stop.wait()
+
+    def _take(self, look: Callable[[], object]) -> None:
+        after_the_urgent()
+        after_the_proofs()
+        look()
 
 
 class _Chat:

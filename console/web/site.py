@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 from fastapi.responses import HTMLResponse
@@ -28,7 +29,10 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Handed to every view.  ``sections`` is the navigation, ``people`` the threads for pages."""
+    """Handed to every view.  ``sections`` is the navigation, ``people`` the threads for pages.
+
+    ``slow`` are looks that take seconds the first time, and are taken before somebody asks.
+    """
 
     wiring: Wiring
     desk: Desk
@@ -37,6 +41,7 @@ class Site:
     visitors: Visitors
     people: Threads
     sections: tuple[Section, ...]
+    slow: list[Callable[[], object]] = field(default_factory=list)
 
     def show(
         self, request: Request, template: str, *, section: Section | None = None, status: int = 200, **content: Any

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections import Counter
-from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -13,6 +10,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
 from console.kept_drills import KeptDrills
+from console.web.kept_answers import KeptAnswers
 from console.web.measure_rows import PHASES, Choice, Row, classes, measure_rows
 from console.web.site import Section, Site
 from console.web.work_rows import MOST_CASES, MOST_FILINGS, margin_words, margins, moved, sized
@@ -28,44 +26,30 @@ from playbooks.summary import Summary
 
 SECTION = Section("/measures", "Metrics", "How fast are we, and how sure?")
 
-_MANY, _LATELY_SECONDS = 1000, 20.0
+_MANY = 1000
+"""Cases from which on the page is kept for a while, because making it takes seconds."""
 
 
 def router(site: Site) -> APIRouter:
     """``GET /measures``, with ``?kind=`` of exposure, ``?class=`` of key or credential, and ``?phase=``."""
     routes = APIRouter(default_response_class=HTMLResponse, include_in_schema=False)
     drills = KeptDrills(default_home() / "drills")
-    lately = _Lately(lambda choice: _content(site, drills, choice))
+    kept = KeptAnswers[Choice, dict[str, Any]](lambda choice: _content(site, drills, choice), slow=_slow)
+    site.slow.append(lambda: kept(Choice()))
 
     @routes.get("/measures")
     async def measures(request: Request, kind: str = "", phase: str = "") -> HTMLResponse:
         site.visitors.of(request)
         chosen = next((each for each in Phase if each.value == phase), None)
         choice = Choice(kind, request.query_params.get("class", ""), chosen)
-        content = await site.people.run(lately, choice)
+        content = await site.people.run(kept, choice)
         return site.show(request, "measures.html", section=SECTION, **content)
 
     return routes
 
 
-class _Lately:
-    """What a choice showed a moment ago, while there are so many cases that computing it takes seconds."""
-
-    def __init__(self, make: Callable[[Choice], dict[str, Any]]) -> None:
-        self._make = make
-        self._made: dict[Choice, tuple[float, dict[str, Any]]] = {}
-        self._lock = threading.Lock()
-
-    def __call__(self, choice: Choice) -> dict[str, Any]:
-        with self._lock:
-            at, content = self._made.get(choice, (0.0, {}))
-            if content and time.monotonic() - at < _LATELY_SECONDS:
-                return content
-            content = self._make(choice)
-            self._made.clear()
-            if content["real"] + content["exercises"] > _MANY:
-                self._made[choice] = (time.monotonic(), content)
-            return content
+def _slow(content: dict[str, Any]) -> bool:
+    return bool(content["many"])
 
 
 def _content(site: Site, drills: KeptDrills, asked: Choice) -> dict[str, Any]:
@@ -80,6 +64,8 @@ def _content(site: Site, drills: KeptDrills, asked: Choice) -> dict[str, Any]:
     cases = choice.of(every)
     rows, phases, empty = measure_rows(cases, choice, now=now)
     return {
+        "as_of": now,
+        "many": len(cases) > _MANY,
         "choice": choice,
         "kinds": sorted(kinds.items()),
         "schemes": sorted(schemes.items()),

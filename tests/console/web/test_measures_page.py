@@ -16,6 +16,7 @@ from twelve import NOW, twelve
 from visiting import visiting
 from web_office import WebOffice, web_office
 
+from console.web import kept_answers
 from console.web.plots import LEFT, MOST_DOTS, RIGHT, Scale, draw_pool
 from console.web.views import measures
 from integrations.records.export import export
@@ -328,8 +329,9 @@ def test_many_cases_are_computed_again_only_after_a_while(office: WebOffice, mon
     assert "1 exercise" in words(page(office))
     record(office, [twelve()["D2"]], now=NOW)
     assert "1 exercise," in words(page(office))
+    assert "As of " in words(page(office))
     assert "2 exercises," in words(page(office, phase="contain"))
-    monkeypatch.setattr(measures, "_LATELY_SECONDS", 0.0)
+    monkeypatch.setattr(kept_answers, "OLDEST_SECONDS", 0.0)
     assert "2 exercises," in words(page(office))
 
 
