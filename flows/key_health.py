@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from weakref import WeakKeyDictionary
 
 from flows.news import News
@@ -18,9 +19,14 @@ from playbooks.summary import Summary
 def key_health(wiring: Wiring, cases: list[Summary]) -> Healths:
     """Every key of the estate, the most urgent first.  Raises InvalidInput when the estate cannot be read."""
     drilled = {target for case in cases if case.exercise for target in case.targets}
+    return Healths(wiring.estate, latest_facts(wiring), drilled)
+
+
+def latest_facts(wiring: Wiring) -> Mapping[str, KeyFacts]:
+    """What cases last read of each key, by URI; backends are not asked."""
     with _MAKING:
         known = _KNOWN.setdefault(wiring, _LastRead(wiring.records))
-    return Healths(wiring.estate, known.look(), drilled)
+    return known.look()
 
 
 class _LastRead:
