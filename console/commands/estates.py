@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
+from console.commands.exchange import Output, Replace, bring_in, export
 from console.commands.incidents import Kind
 from console.output import Common, ExitCode, show
 from playbooks.exposures import ExposureKind
@@ -15,16 +16,35 @@ from playbooks.refs import parse_ref
 inventory = App(name="inventory", help="What keys exist, what hangs on them, and who uses it.")
 
 
+inventory.command(export)
+
+
 @inventory.command(name="import")
-def import_(file: Annotated[Path, Parameter(help="Estate as YAML or JSON.")], /, *, common: Common = Common()) -> int:
-    """Check an estate file and make it the inventory; the old one stays beside it as .previous."""
-    from flows.settings import load_settings
+def import_(
+    file: Annotated[Path, Parameter(help="Estate as YAML or JSON, or a bill of materials (CycloneDX JSON).")],
+    /,
+    *,
+    output: Output = None,
+    replace: Replace = False,
+    against: Annotated[bool, Parameter(help="Show what is new, different or missing.", negative="")] = False,
+    common: Common = Common(),
+) -> int:
+    """Check an estate file and make it the inventory; the old one stays beside it as .previous.
+
+    A CycloneDX document becomes an estate fragment for you to look at instead: the inventory is not changed.
+    """
     from flows.documents import load_estate
+    from flows.inventory_exchange import is_cyclonedx
+    from flows.settings import load_settings
     from integrations.secrets import write_secret
     from playbooks.errors import InvalidInput
 
     if not file.exists():
         raise InvalidInput(f"there is no file {file}.")
+    if is_cyclonedx(file):
+        return bring_in(file, output, replace=replace, against=against, common=common)
+    if output is not None or replace or against:
+        raise InvalidInput("--output, --replace and --against are for CycloneDX documents.", hint="Leave them out.")
     estate = load_estate(file)
     place = load_settings(common.config).estate
     if place.exists():

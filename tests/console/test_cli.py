@@ -29,6 +29,7 @@ COMMANDS = [
     "blast-radius",
     "inventory",
     "inventory import",
+    "inventory export",
     "inventory show",
     "inventory discover",
     "playbook",

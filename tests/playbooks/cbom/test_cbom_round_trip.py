@@ -43,7 +43,7 @@ def test_any_estate_comes_back_as_it_was_through_text_and_schema(made: tuple[Est
     """All kinds, all edges, also to what is not listed; in both versions; whatever was read of the keys."""
     estate, facts = made
     for spec in ("1.6", "1.7"):
-        document = parse(text(write(estate, facts, at=NOW, version="1", spec=spec)).encode())  # type: ignore[arg-type]  # a loop over literals
+        document = parse(text(write(estate, facts, at=NOW, version="1", spec=spec)).encode())
         reading = read(document)
         assert reading.estate == estate
         assert (reading.unconnected, reading.with_values) == ((), ())
