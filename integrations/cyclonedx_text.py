@@ -28,6 +28,8 @@ VERSIONS = {
     "1.7": SchemaVersion.V1_7,
 }
 _LONG = ("components", "services", "dependencies")
+_MAY_REPEAT = ("properties",)
+"""Lists that no schema wants without repetition."""
 _PIECE = 50
 _HALF = re.compile(r"\\u[dD][89a-fA-F]")
 """Half a character, which only counts together with its other half."""
@@ -121,18 +123,22 @@ def _why(error: Any) -> str:
 
 
 def _check_sizes(document: Mapping[str, Any]) -> None:
-    waiting: list[tuple[Any, int]] = [(document, 0)]
+    waiting: list[tuple[str, Any, int]] = [("", document, 0)]
     while waiting:
-        value, depth = waiting.pop()
+        name, value, depth = waiting.pop()
         if depth > DEEPEST:
             raise InvalidInput(f"the document is deeper than {DEEPEST} levels.", hint=_HINT)
-        inside = value.values() if isinstance(value, dict) else value
-        if isinstance(value, list) and len(value) > MOST_INSIDE and isinstance(value[0], dict | list):
+        if isinstance(value, dict):
+            waiting += [(inner, each, depth + 1) for inner, each in value.items() if isinstance(each, dict | list)]
+            continue
+        if len(value) > MOST_INSIDE and name not in _MAY_REPEAT:
             _check_long(document, value)
-        waiting += [(each, depth + 1) for each in inside if isinstance(each, dict | list)]
+        waiting += [("", each, depth + 1) for each in value if isinstance(each, dict | list)]
 
 
 def _check_long(document: Mapping[str, Any], found: list[Any]) -> None:
+    if not any(isinstance(each, dict | list) for each in found):
+        return
     if len(found) > MOST_PARTS or not any(found is document.get(name) for name in _LONG):
         raise InvalidInput(f"the document has a list of {len(found)} things.", hint=_HINT)
 

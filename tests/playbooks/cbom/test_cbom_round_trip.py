@@ -112,6 +112,13 @@ def test_what_was_read_is_told_with_the_exact_state_beside_the_nearest_one() -> 
     }
 
 
+def test_a_consumer_of_thousands_of_keys_comes_back() -> None:
+    """Its properties and dependencies are longer than any other list may be."""
+    keys = tuple(KeyRef.parse(f"aws-kms:cloud/k{number}") for number in range(2_500))
+    estate = Estate(keys=tuple(KeyEntry(ref=each) for each in keys), consumers=(ConsumerEntry(name="all", uses=keys),))
+    assert read(parse(text(write(estate, {}, at=NOW)).encode())).estate == estate
+
+
 def test_what_is_listed_twice_is_refused() -> None:
     """A bom-ref must be unique, and which of the two is true is for a person to say."""
     with pytest.raises(InvalidInput, match=f"keys: {KEY} is listed twice"):
