@@ -86,6 +86,9 @@ def test_limits_are_on_bytes_and_on_lists_that_would_be_compared_each_with_each(
         parse(json.dumps(FRAME | {"components": [component("a", components=many(50))]}).encode())
     properties = [{"name": f"n{number}"} for number in range(50)]
     assert parse(json.dumps(FRAME | {"components": [component("a", properties=properties)]}).encode())
+    mixed = [{"ref": "a", "dependsOn": [*range(25), *"abcdefghijklmnopqrstuvwxy"]}]
+    with pytest.raises(InvalidInput, match="a list of 50 things"):
+        parse(json.dumps(FRAME | {"dependencies": mixed}).encode())
     monkeypatch.setattr(cyclonedx_text, "MOST_PARTS", 40)
     with pytest.raises(InvalidInput, match="a list of 50 things"):
         parse(json.dumps(FRAME | {"components": many(50)}).encode())
