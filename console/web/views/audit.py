@@ -31,16 +31,10 @@ def router(site: Site) -> APIRouter:
 
 
 def _content(site: Site, loud: bool, page: int) -> dict[str, Any]:
-    records = site.wiring.records
     found = all_decisions(site.wiring)
     listed = [each for each in found if each.loud] if loud else found
     pages = max(1, -(-len(listed) // _PER_PAGE))
     page = min(page, pages)
-    try:
-        verify_chain(records.events(INSTALLATION))
-        broken = ""
-    except RecordError as error:
-        broken = str(error)
     shown = listed[(page - 1) * _PER_PAGE : page * _PER_PAGE]
     return {
         "decisions": shown,
@@ -48,7 +42,19 @@ def _content(site: Site, loud: bool, page: int) -> dict[str, Any]:
         "count": len(found),
         "refused": sum(each.loud for each in found),
         "loud": loud,
-        "broken": broken,
+        "installation": _installation(site),
         "page": page,
         "pages": pages,
     }
+
+
+def _installation(site: Site) -> tuple[str, str]:
+    """How the installation's own chain stands: ``empty``, ``sound`` or ``broken``, and why it is broken."""
+    try:
+        events = site.wiring.records.events(INSTALLATION)
+        if not events:
+            return "empty", ""
+        verify_chain(events)
+    except RecordError as error:
+        return "broken", str(error)
+    return "sound", ""

@@ -299,6 +299,19 @@ def test_key_health_says_what_is_wrong_in_one_sentence(office: WebOffice) -> Non
     assert "Every key" in signed_in(office).get("/keys", params={"only": "<b>", "page": 0}).text
 
 
+def test_the_audit_says_how_the_installations_own_chain_stands(office: WebOffice) -> None:
+    """An empty one is not called broken; an altered one is."""
+    door = signed_in(office)
+    with office.wiring.records.engine.connect() as connection:
+        connection.exec_driver_sql("DELETE FROM events WHERE incident = 'INSTALLATION'")
+    assert "Nothing was written to the installation's own chain yet" in door.get("/audit").text
+    office.enrol_link("bob")
+    assert "The installation's chain verifies" in door.get("/audit").text
+    with office.wiring.records.engine.connect() as connection:
+        connection.exec_driver_sql("UPDATE events SET at = '2026-01-01T00:00:00+00:00' WHERE incident = 'INSTALLATION'")
+    assert "chain does not verify" in door.get("/audit").text
+
+
 def test_the_audit_names_who_was_refused_and_the_event_that_proves_it(office: WebOffice) -> None:
     """The latest first; only those that want a second look when asked; an empty page of the list is the last one."""
     refused = body_of(EventKind.ATTEMPT_REFUSED, by="mallory", what="approve", reason="not in the roster", via="slack")
