@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from flows.settings import load_settings
 from flows.documents import load_estate
+from flows.settings import load_settings
 from playbooks.errors import InvalidInput
 
 MINIMAL = "state: state\nestate: estate.yaml\n"
