@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 HERE = Path(__file__).parent
-_SECONDS = 600
+_SECONDS = 1800
 _CHILD = (
     "import importlib, json, sys\n"
     "result = importlib.import_module(sys.argv[1]).run()\n"
