@@ -23,7 +23,7 @@ from flows.urgency import after_the_proofs, after_the_urgent
 from flows.wiring import Wiring
 from integrations.secrets import write_secret
 from playbooks.errors import KeyquellError, RecordError
-from playbooks.record import Event
+from playbooks.record import Event, EventKind
 
 Tells = Callable[[Sequence[Event], int], Iterator[int]]
 """Hands over what the events of one incident behind a number bring; yields, whenever something has arrived, the number
@@ -93,16 +93,10 @@ class Feed:
     def _remembered(self) -> dict[str, int]:
         if self._file.exists():
             return dict(orjson.loads(self._file.read_bytes()))
-        over = {each: seq for each, seq in self._wiring.records.heads().items() if self._is_over(each)}
+        closed = self._wiring.records.having(EventKind.CLOSED)
+        over = {each: seq for each, seq in self._wiring.records.heads().items() if each in closed}
         self._write(over)
         return over
-
-    def _is_over(self, incident: str) -> bool:
-        """Is the case closed?  One that cannot be read may be open."""
-        try:
-            return self._wiring.incident(incident).closed is not None
-        except RecordError:
-            return False
 
     def _remember(self, incident: str, seq: int) -> None:
         self._seqs[incident] = seq

@@ -30,6 +30,8 @@ from playbooks.refs import CertificateRef, CredentialRef, DatasetRef, KeyRef
 from playbooks.roster import Roster
 from playbooks.surfaces import Pages, Shows
 
+_NAMED = 8
+"""So many incidents are named where another one is asked for, the latest."""
 _REMEMBERED = 256
 """Incidents that are kept as last read: a response asks for its own about twenty times before it is contained."""
 
@@ -122,8 +124,10 @@ class Wiring:
         known = self._incidents.get(incident_id)
         events = self.records.events_after(incident_id, known.events - 1 if known else -1)
         if known is None and not events:
-            others = ", ".join(self.records.incidents()) or "none yet"
-            raise InvalidInput(f"there is no incident {incident_id!r}.", hint=f"Known incidents: {others}.")
+            known_ids = self.records.incidents()
+            latest = ", ".join(known_ids[-_NAMED:]) or "none yet"
+            more = f", and {len(known_ids) - _NAMED:,} older ones" if len(known_ids) > _NAMED else ""
+            raise InvalidInput(f"there is no incident {incident_id!r}.", hint=f"Known incidents: {latest}{more}.")
         if known is None:
             known = Incident.of(events)
         elif events:
