@@ -21,8 +21,8 @@ class Decisions:
 
     def look(self) -> list[Decision]:
         """All of them as of now, the latest first.  Raises RecordError when one cannot be read."""
-        with self._lock:
-            if made := decisions(self._news.take()):
+        with self._lock, self._news.taken() as news:
+            if made := decisions(news):
                 self._found = ordered([*made, *self._found])
             return self._found
 

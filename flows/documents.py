@@ -40,6 +40,7 @@ def load_estate(path: Path) -> Estate:
         return Estate()
     estate = _read(path, Estate, what="estate", hint="Correct the entry and import it again.")
     if len(estate.keys) + len(estate.datasets) + len(estate.credentials) > _MANY:
+        gc.unfreeze()  # an inventory that was replaced may go
         gc.collect()
         gc.freeze()  # a full collection over a million keys stops every thread for seconds
     return estate

@@ -39,8 +39,8 @@ class _LastRead:
 
     def look(self) -> dict[str, KeyFacts]:
         """By URI, as of now; not to be changed."""
-        with self._lock:
-            if news := self._news.take():
+        with self._lock, self._news.taken() as news:
+            if news:
                 facts = dict(self._facts)
                 for event in sorted(news, key=lambda each: (each.at, each.incident, each.seq)):
                     body = read_body(event)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from integrations.records.sql import SqlRecords
+from playbooks.errors import RecordDamaged
 from playbooks.record import INSTALLATION, Event, EventKind
 
 
@@ -26,20 +28,37 @@ class News:
 
     def take(self) -> list[Event]:
         """What came since the last call, each event once, those of one chain in their order.  Raises RecordError."""
-        heads = self._records.heads()
-        found = [event for chain in self._chains for event in self._after(chain)]
-        if not self._primed:
-            every = (event for kind in self._kinds for event in self._records.of_kind(kind))
-            found += [each for each in every if each.seq <= heads.get(each.incident, -1)]
-            self._read |= heads
-            self._primed = True
-        else:
-            grown = [chain for chain, seq in heads.items() if self._read.get(chain, -1) < seq]
-            found += [event for chain in grown for event in self._after(chain)]
-        return sorted(found, key=lambda each: each.seq)
+        with self.taken() as events:
+            return events
 
-    def _after(self, chain: str) -> list[Event]:
-        events = self._records.events_after(chain, self._read.get(chain, -1))
+    @contextmanager
+    def taken(self) -> Iterator[list[Event]]:
+        """The same; whatever is raised here or in the block, all of it comes again with the next call."""
+        read = dict(self._read)
+        found = [event for chain in self._chains for event in self._after(chain, read)]
+        heads = self._records.heads()
+        if not self._primed:
+            found += self._first(heads, read)
+        else:
+            grown = [chain for chain, seq in heads.items() if read.get(chain, -1) < seq]
+            found += [event for chain in grown for event in self._after(chain, read)]
+        yield sorted(found, key=lambda each: each.seq)
+        self._read, self._primed = read, True
+
+    def _first(self, heads: dict[str, int], read: dict[str, int]) -> list[Event]:
+        try:
+            every = [event for kind in self._kinds for event in self._records.of_kind(kind)]
+        except RecordDamaged:
+            return [event for chain in heads for event in self._after(chain, read)]
+        read |= heads
+        return [each for each in every if each.seq <= heads.get(each.incident, -1)]
+
+    def _after(self, chain: str, read: dict[str, int]) -> list[Event]:
+        """A chain with a row that cannot be read hides no other; it is tried again each time, and its page says why."""
+        try:
+            events = self._records.events_after(chain, read.get(chain, -1))
+        except RecordDamaged:
+            return []
         if events:
-            self._read[chain] = events[-1].seq
+            read[chain] = events[-1].seq
         return [each for each in events if each.kind in self._kinds]

@@ -13,7 +13,7 @@ from flows.wiring import Wiring
 from integrations.records.sql import SqlRecords
 from playbooks.codenames import codename, new_incident_id
 from playbooks.correlation import repeats
-from playbooks.errors import Conflict, InvalidInput
+from playbooks.errors import Conflict, InvalidInput, RecordError
 from playbooks.event_bodies import Closed, SignalReceived, body_of, read_body
 from playbooks.exposures import Exposure, Signal
 from playbooks.incident import Incident
@@ -57,8 +57,12 @@ class _Dealt:
             self._take()
 
     def _take(self) -> None:
+        """What cannot be read has settled nothing: the finding then opens a case."""
         for event in self._news.take():
-            body = read_body(event)
+            try:
+                body = read_body(event)
+            except RecordError:
+                continue
             if isinstance(body, SignalReceived):
                 found = self._signals.setdefault(evidence_of(body.signal), {})
                 found.setdefault(event.incident, []).append(body.signal)

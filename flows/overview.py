@@ -7,8 +7,12 @@ What is burning never waits for that: ``open`` and ``lately_closed`` read only w
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Collection
+from contextlib import suppress
 from weakref import WeakKeyDictionary
+
+from pydantic import ValidationError
 
 from flows.background import log_trouble
 from flows.wiring import Wiring
@@ -17,6 +21,8 @@ from playbooks.errors import RecordError
 from playbooks.record import EventKind
 from playbooks.summary import FORM, Summary, summary_of
 
+_REST_SECONDS = 60.0
+"""So long nothing is kept after the database refused it: the lines are made again at the next start."""
 _SLICE = 50
 """So many incidents are read at once while others may wait for a few."""
 
@@ -26,7 +32,8 @@ class Overview:
 
     def __init__(self, wiring: Wiring) -> None:
         self._records = wiring.records
-        self._table: SummaryTable | None = SummaryTable(wiring.records, form=FORM)
+        self._table = SummaryTable(wiring.records, form=FORM)
+        self._rest_until = 0.0
         self._lock = threading.Lock()
         self._known: dict[str, Summary] = {}
         self._unread: dict[str, tuple[int, str]] = {}
@@ -98,21 +105,22 @@ class Overview:
 
     def _load(self) -> None:
         with self._lock:
-            if self._loaded or self._table is None:
+            if self._loaded:
                 return
             self._loaded = True
             for incident, (seq, body) in self._table.load().items():
                 if self._seen(incident) < seq:
-                    self._known[incident] = Summary.model_validate_json(body)
+                    with suppress(ValidationError):  # whatever stands there, the record can be read instead
+                        self._known[incident] = Summary.model_validate_json(body)
 
     def _keep(self, lines: list[Line]) -> None:
         """What cannot be kept is computed again at the next start: that costs time and nothing else."""
-        if self._table is None or not lines:
+        if not lines or time.monotonic() < self._rest_until:
             return
         try:
             self._table.keep(lines)
         except RecordError as error:
-            self._table = None
+            self._rest_until = time.monotonic() + _REST_SECONDS
             log_trouble("overview", error)
 
 

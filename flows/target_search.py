@@ -23,6 +23,7 @@ _NEAR_AMONG = 5_000
 def search(estate: Estate, text: str, *, limit: int) -> list[Target]:
     """Entries in which every word stands, whole, as a beginning or inside; best first.
 
+    Of more than ``_MOST`` that hold every word the first in the estate are weighed.
     When no entry has all the words, those that come near a word are taken for it.  Without words: everything, in the
     order of the estate.
     """

@@ -47,3 +47,5 @@ def warm(wiring: Wiring, stop: threading.Event, *, on_trouble: Trouble = log_tro
             look()
         except KeyquellError as error:
             on_trouble(name, error)
+        except Exception as error:  # noqa: BLE001 - reported by its type; its text may hold a secret
+            on_trouble(name, KeyquellError(f"unexpected {type(error).__name__}"))

@@ -94,5 +94,9 @@ class RecordError(KeyquellError):
     """The record is broken, contradicts itself or cannot be extended."""
 
 
+class RecordDamaged(RecordError):
+    """A row of the record's database is no event any more: somebody altered it, or a disk did."""
+
+
 class Conflict(RecordError):
     """Another writer extended the record first: read it again and decide again."""

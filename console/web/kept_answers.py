@@ -59,9 +59,11 @@ class KeptAnswers(Generic[Q, A]):
         begun = self._clock()
         answer = self._make(question)
         with self._lock:
-            self._kept.pop(question, None)
-            if self._slow(answer):
-                self._kept[question] = _Kept(answer, begun)
+            newer = self._kept.get(question)
+            if newer is None or newer.at <= begun:
+                self._kept.pop(question, None)
+                if self._slow(answer):
+                    self._kept[question] = _Kept(answer, begun)
             while len(self._kept) > _MOST:
                 self._kept.popitem(last=False)
         return answer

@@ -25,7 +25,7 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from integrations.records.engines import create, record_error
 from integrations.records.schema import EVENTS, bring_up_to_date
-from playbooks.errors import Conflict, RecordError
+from playbooks.errors import Conflict, RecordDamaged, RecordError
 from playbooks.event_bodies import check_body
 from playbooks.ports import Clock
 from playbooks.record import GENESIS, INSTALLATION, Event, EventKind
@@ -172,9 +172,11 @@ class SqlRecords:
     def heads(self) -> dict[str, int]:
         """The number of the last event of every incident: what has changed is seen with one query."""
         newest = self._rows(_NEWEST_ROW)[0][0] if self.engine.dialect.name == "sqlite" else None
-        if newest is None or newest != self._heads[0]:
-            self._heads = (newest, {str(row.incident): int(row.seq) for row in self._rows(_HEADS)})
-        return dict(self._heads[1])
+        kept, heads = self._heads
+        if newest is None or newest != kept:
+            heads = {str(row.incident): int(row.seq) for row in self._rows(_HEADS)}
+            self._heads = (newest, heads)
+        return dict(heads)
 
     def check_writable(self) -> None:
         """Write a row and take it back, unseen by anybody.  Raises RecordError when an event could not be written."""
@@ -306,7 +308,7 @@ def _event(row: Row[Any]) -> Event:
             hash=row.hash,
         )
     except (ValueError, ValidationError) as error:
-        raise RecordError(
+        raise RecordDamaged(
             f"event {row.seq} of {row.incident} cannot be read: the database was altered.",
             hint="Compare it with an export; `keyquell record verify` names the first event that is wrong.",
         ) from error

@@ -1,7 +1,7 @@
 """Lines derived from closed incidents, kept beside the record so that a restart does not read every event again.
 
-They are never the truth: a line counts only while the record's last event of the incident has its number and hash and
-the line has the ``form`` that the reader expects, and anybody may empty the table.
+They are never the truth: a line is loaded only when the record has an event of its number and hash and it has the
+``form`` that the reader expects; the reader asks besides whether more came after it.  Anybody may empty the table.
 """
 
 from __future__ import annotations

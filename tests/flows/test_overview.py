@@ -132,3 +132,17 @@ def test_news_are_told_once_and_in_order(wiring: OpenedByHand) -> None:
     assert news.take() == []
     again = News(wiring.records, {EventKind.NOTE}, chains=(INSTALLATION,)).take()
     assert sorted(told, key=lambda each: each.hash) == sorted(again, key=lambda each: each.hash)
+
+
+def test_a_row_that_is_no_event_hides_no_other_chain(wiring: OpenedByHand) -> None:
+    """Neither at the first look nor later; what the others tell is told once."""
+    for name in ("KQ-1", "KQ-2"):
+        add(wiring, name)
+    news = News(wiring.records, {EventKind.NOTE})
+    news.take()
+    for name in ("KQ-1", "KQ-2"):
+        wiring.records.append_next(name, kind=EventKind.NOTE, body={"text": name, "by": "mei"})
+    sql(wiring, "UPDATE events SET body = '{broken' WHERE incident = 'KQ-1' AND seq = 1")
+    assert [each.incident for each in news.take()] == ["KQ-2"]
+    assert news.take() == []
+    assert [each.incident for each in News(wiring.records, {EventKind.NOTE}).take()] == ["KQ-2"]
