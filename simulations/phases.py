@@ -26,7 +26,8 @@ from simulations.narration import tell
 RESPONDER, WORKLOAD, ADVERSARY, BYSTANDERS = "responder", "workload", "adversary", "bystanders"
 _POLL_SECONDS = 0.1
 _CALM_REQUESTS = 8
-_WARM_UP_LIMIT_SECONDS = 45.0
+_WARM_UP_LIMIT_SECONDS = 120.0
+"""Prefect makes its database when it is started for the first time, which takes a minute on a busy machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +57,10 @@ def start_world(site: Site, environment: Environment) -> None:
 
 
 def warm_up(site: Site, environment: Environment) -> None:
-    """Let the service work for a while; raises LabError when it does not work before anything has leaked."""
+    """Let the service work for a while; raises LabError when it, or the response, is not up before anything leaks."""
     deadline = time.monotonic() + site.scenario.timing.warm_up_seconds
     limit = time.monotonic() + _WARM_UP_LIMIT_SECONDS
+    calm = False
     while time.monotonic() < limit:
         time.sleep(_POLL_SECONDS)
         for name in (RESPONDER, WORKLOAD, ADVERSARY):
@@ -68,7 +70,8 @@ def warm_up(site: Site, environment: Environment) -> None:
         calm = len(recent) == _CALM_REQUESTS and all(request.ok for request in recent)
         if calm and time.monotonic() >= deadline and _response_ready(site):
             return
-    raise LabError("the service did not work before the leak.", hint=f"See {site.directory / f'{WORKLOAD}.log'}.")
+    late, log = ("response was not up", RESPONDER) if calm else ("service did not work", WORKLOAD)
+    raise LabError(f"the {late} before the leak.", hint=f"See {site.directory / f'{log}.log'}.")
 
 
 def detonate(site: Site, environment: Environment) -> datetime:

@@ -79,7 +79,7 @@ def _said(root: Path) -> str:
 
 def _wait_for(child: subprocess.Popen[str], root: Path, words: str) -> None:
     """Until the drill has said this, or has a lab at all when nothing is asked for."""
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + 150
     while time.monotonic() < deadline and child.poll() is None:
         if re.search(words, _said(root)) if words else any(root.glob("*/processes.jsonl")):
             return
