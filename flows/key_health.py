@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary
 from flows.news import News
 from flows.wiring import Wiring
 from integrations.records.sql import SqlRecords
+from playbooks.estate import Estate
 from playbooks.event_bodies import FactsRead, read_body
 from playbooks.key_health import Healths
 from playbooks.keys import KeyFacts
@@ -19,14 +20,12 @@ from playbooks.summary import Summary
 def key_health(wiring: Wiring, cases: list[Summary]) -> Healths:
     """Every key of the estate, the most urgent first.  Raises InvalidInput when the estate cannot be read."""
     drilled = {target for case in cases if case.exercise for target in case.targets}
-    return Healths(wiring.estate, latest_facts(wiring), drilled)
+    return _last_read(wiring).health(wiring.estate, frozenset(drilled))
 
 
 def latest_facts(wiring: Wiring) -> Mapping[str, KeyFacts]:
     """What cases last read of each key, by URI; backends are not asked."""
-    with _MAKING:
-        known = _KNOWN.setdefault(wiring, _LastRead(wiring.records))
-    return known.look()
+    return _last_read(wiring).look()
 
 
 class _LastRead:
@@ -36,6 +35,14 @@ class _LastRead:
         self._news = News(records, {EventKind.FACTS_READ})
         self._lock = threading.Lock()
         self._facts: dict[str, KeyFacts] = {}
+        self._made: tuple[Estate, dict[str, KeyFacts], frozenset[str], Healths] | None = None
+
+    def health(self, estate: Estate, drilled: frozenset[str]) -> Healths:
+        """The same again while nothing that it is made of has changed."""
+        facts, made = self.look(), self._made
+        if made is None or made[0] is not estate or made[1] is not facts or made[2] != drilled:
+            made = self._made = (estate, facts, drilled, Healths(estate, facts, drilled))
+        return made[3]
 
     def look(self) -> dict[str, KeyFacts]:
         """By URI, as of now; not to be changed."""
@@ -48,6 +55,11 @@ class _LastRead:
                         facts |= body.facts
                 self._facts = facts
             return self._facts
+
+
+def _last_read(wiring: Wiring) -> _LastRead:
+    with _MAKING:
+        return _KNOWN.setdefault(wiring, _LastRead(wiring.records))
 
 
 _KNOWN: WeakKeyDictionary[Wiring, _LastRead] = WeakKeyDictionary()

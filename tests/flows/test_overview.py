@@ -7,12 +7,16 @@ from pathlib import Path
 
 import pytest
 from open_case import OpenedByHand, wired
-from written_case import ID, Case
+from written_case import ID, KEY, Case
 
+from flows.key_health import key_health
 from flows.news import News
 from flows.overview import Overview, overview
 from playbooks.event_bodies import body_of
+from playbooks.key_health import Weakness
+from playbooks.keys import KeyFacts, KeyState
 from playbooks.record import INSTALLATION, EventKind
+from playbooks.refs import KeyRef
 from playbooks.summary import Summary, summary_of
 
 
@@ -146,3 +150,19 @@ def test_a_row_that_is_no_event_hides_no_other_chain(wiring: OpenedByHand) -> No
     assert [each.incident for each in news.take()] == ["KQ-2"]
     assert news.take() == []
     assert [each.incident for each in News(wiring.records, {EventKind.NOTE}).take()] == ["KQ-2"]
+
+
+def test_key_health_is_made_again_only_when_something_changed(wiring: OpenedByHand) -> None:
+    """Facts that a case read, an exercise, another inventory: each is seen at the next look."""
+    first = key_health(wiring, [])
+    assert key_health(wiring, []) is first
+    facts = KeyFacts(
+        ref=KeyRef.parse(KEY), algorithm="RSA-1024", purpose="encrypt", state=KeyState.ACTIVE, version="1",
+        containment_unit="key", capabilities=frozenset(), read_at=wiring.clock(),
+    )  # fmt: skip
+    body = body_of(EventKind.FACTS_READ, facts={KEY: facts})
+    wiring.records.append_next(ID, kind=EventKind.FACTS_READ, body=body)
+    second = key_health(wiring, [])
+    assert (first.count(Weakness.WEAK), second.count(Weakness.WEAK)) == (0, 1)
+    wiring.settings.estate.write_text("version: 1\n", encoding="utf-8")
+    assert len(key_health(wiring, [])) == 0
