@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from weakref import WeakKeyDictionary
 
 from flows.news import News
+from flows.per_wiring import PerWiring
 from flows.wiring import Wiring
 from integrations.records.sql import SqlRecords
 from playbooks.record import EventKind
@@ -28,12 +28,9 @@ class CodeNames:
             return self._names
 
 
-_KNOWN: WeakKeyDictionary[Wiring, CodeNames] = WeakKeyDictionary()
-_MAKING = threading.Lock()
+_KNOWN = PerWiring(lambda wiring: CodeNames(wiring.records))
 
 
 def code_names(wiring: Wiring) -> Mapping[str, str]:
     """Those of this wiring's record."""
-    with _MAKING:
-        known = _KNOWN.setdefault(wiring, CodeNames(wiring.records))
-    return known.look()
+    return _KNOWN.of(wiring).look()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-from weakref import WeakKeyDictionary
 
 from flows.news import News
+from flows.per_wiring import PerWiring
 from flows.wiring import Wiring
 from integrations.records.sql import SqlRecords
 from playbooks.audit import DECISIONS, Decision, decisions, ordered
@@ -27,12 +27,9 @@ class Decisions:
             return self._found
 
 
-_KNOWN: WeakKeyDictionary[Wiring, Decisions] = WeakKeyDictionary()
-_MAKING = threading.Lock()
+_KNOWN = PerWiring(lambda wiring: Decisions(wiring.records))
 
 
 def all_decisions(wiring: Wiring) -> list[Decision]:
     """Those of this wiring's record, the latest first; not to be changed.  Raises RecordError."""
-    with _MAKING:
-        known = _KNOWN.setdefault(wiring, Decisions(wiring.records))
-    return known.look()
+    return _KNOWN.of(wiring).look()

@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from weakref import WeakKeyDictionary
 
 from flows.news import News
+from flows.per_wiring import PerWiring
 from flows.wiring import Wiring
 from integrations.records.sql import SqlRecords
 from playbooks.errors import RecordError
@@ -60,11 +60,9 @@ class Docket:
                 continue
 
 
-_DOCKETS: WeakKeyDictionary[Wiring, Docket] = WeakKeyDictionary()
-_MAKING = threading.Lock()
+_DOCKETS = PerWiring(lambda wiring: Docket(wiring.records))
 
 
 def docket(wiring: Wiring) -> Docket:
     """The one of this wiring."""
-    with _MAKING:
-        return _DOCKETS.setdefault(wiring, Docket(wiring.records))
+    return _DOCKETS.of(wiring)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from weakref import WeakKeyDictionary
 
 from flows.news import News
+from flows.per_wiring import PerWiring
 from flows.wiring import Wiring
 from integrations.records.sql import SqlRecords
 from playbooks.estate import Estate
@@ -58,9 +58,7 @@ class _LastRead:
 
 
 def _last_read(wiring: Wiring) -> _LastRead:
-    with _MAKING:
-        return _KNOWN.setdefault(wiring, _LastRead(wiring.records))
+    return _KNOWN.of(wiring)
 
 
-_KNOWN: WeakKeyDictionary[Wiring, _LastRead] = WeakKeyDictionary()
-_MAKING = threading.Lock()
+_KNOWN = PerWiring(lambda wiring: _LastRead(wiring.records))

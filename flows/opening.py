@@ -6,9 +6,9 @@ import hashlib
 import os
 import threading
 from collections.abc import Sequence
-from weakref import WeakKeyDictionary
 
 from flows.news import News
+from flows.per_wiring import PerWiring
 from flows.wiring import Wiring
 from integrations.records.sql import SqlRecords
 from playbooks.codenames import codename, new_incident_id
@@ -70,8 +70,7 @@ class _Dealt:
                 self._outcomes[event.incident] = body.outcome
 
 
-_KNOWN: WeakKeyDictionary[Wiring, _Dealt] = WeakKeyDictionary()
-_MAKING = threading.Lock()
+_KNOWN = PerWiring(lambda wiring: _Dealt(wiring.records))
 
 
 def settled_by(wiring: Wiring, signal: Signal) -> str:
@@ -85,8 +84,7 @@ def prime(wiring: Wiring) -> None:
 
 
 def _dealt(wiring: Wiring) -> _Dealt:
-    with _MAKING:
-        return _KNOWN.setdefault(wiring, _Dealt(wiring.records))
+    return _KNOWN.of(wiring)
 
 
 def open_case(

@@ -10,11 +10,11 @@ import threading
 import time
 from collections.abc import Collection
 from contextlib import suppress
-from weakref import WeakKeyDictionary
 
 from pydantic import ValidationError
 
 from flows.background import log_trouble
+from flows.per_wiring import PerWiring
 from flows.wiring import Wiring
 from integrations.records.summaries import Line, SummaryTable
 from playbooks.errors import RecordError
@@ -128,11 +128,9 @@ def _latest(case: Summary) -> tuple[object, str]:
     return (case.opened_at, case.id)
 
 
-_KNOWN: WeakKeyDictionary[Wiring, Overview] = WeakKeyDictionary()
-_MAKING = threading.Lock()
+_KNOWN = PerWiring(Overview)
 
 
 def overview(wiring: Wiring) -> Overview:
     """The one of this wiring."""
-    with _MAKING:
-        return _KNOWN.setdefault(wiring, Overview(wiring))
+    return _KNOWN.of(wiring)
