@@ -11,7 +11,7 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any, Literal, Self, cast
 
-from integrations.canaries import MINT_SECONDS
+from integrations import canaries
 from integrations.secrets import read_secret
 from integrations.vendors.pkcs11_client import (
     CALL_SECONDS,
@@ -151,7 +151,7 @@ class Pkcs11Pin:
         with suppress(WorkerError, BackendError, InvalidInput):
             pin = read_secret(secret)
             canary = Worker(self._options.environment)
-            self._connection.log_in(canary, pin, cautious=True, seconds=MINT_SECONDS)
+            self._connection.log_in(canary, pin, cautious=True, seconds=canaries.MINT_SECONDS)
             self._canary, canary = canary, None
         if canary is not None:
             canary.end()

@@ -205,9 +205,8 @@ class Pkcs11Token:
         made = KeyRef("pkcs11", self._name, f"{like.path.partition(_MARK)[0]}{_MARK}{marker}")
         spec = {"kind": found["kind"], "purpose": purpose_of(found)}
         staged = f"{made.path}{STAGE}{secrets.token_hex(4)}"
-        changed = self._call(made, "generate", label=made.path, spec=spec, staged=staged, seconds=GENERATE_SECONDS)
-        if changed:
-            changed = self._call(made, "adopt", staged=staged, label=made.path)
+        self._call(made, "generate", label=made.path, spec=spec, staged=staged, seconds=GENERATE_SECONDS)
+        changed = self._call(made, "adopt", staged=staged, label=made.path)
         return made, self._receipt(made, "create", requested, changed=changed)
 
     def switch(self, *, old: KeyRef, new: KeyRef) -> Receipt:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -54,6 +55,7 @@ class Served:
     def __init__(self) -> None:
         self._module: Any = None
         self._session: Any = None
+        self._staged = ""
 
     def login(self, module: str, token: str, pin: str, *, cautious: bool = False, officer: bool = False) -> None:
         """Log in as the user, or as the security officer.
@@ -93,11 +95,21 @@ class Served:
 
     def generate(self, label: str, spec: dict[str, Any], staged: str = "") -> bool:
         """Generate a key, under the label ``staged`` if given, unless ``label`` is taken; says whether it did."""
-        return objects.generate(self._session, label, spec, staged=staged)
+        made = objects.generate(self._session, label, spec, staged=staged)
+        self._staged = staged if made else ""
+        return made
 
     def adopt(self, staged: str, label: str) -> bool:
         """Give a staged key its label, unless that is taken; says whether it did."""
-        return objects.adopt(self._session, staged, label)
+        adopted = objects.adopt(self._session, staged, label)
+        self._staged = ""
+        return adopted
+
+    def leave(self) -> None:
+        """The owner is gone: what it staged and did not adopt goes too; its successor may have swept already."""
+        if self._staged:
+            with suppress(PKCS11Error):
+                objects.destroy(self._session, self._staged)
 
     def destroy(self, label: str) -> bool:
         """Destroy every object of the label; says whether there was one."""
@@ -152,6 +164,8 @@ def _answer(served: Served, body: bytes) -> dict[str, Any]:
 def serve(requests: BinaryIO, answers: BinaryIO) -> None:
     """Answer requests until the other side hangs up."""
     served = Served()
-    while len(length := requests.read(4)) == 4:
-        answers.write(pack(_answer(served, requests.read(size_of(length)))))
-        answers.flush()
+    with suppress(BrokenPipeError):
+        while len(length := requests.read(4)) == 4:
+            answers.write(pack(_answer(served, requests.read(size_of(length)))))
+            answers.flush()
+    served.leave()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -174,6 +176,43 @@ def test_a_template_that_ended_is_started_again(connection: Connection) -> None:
     template.kill()
     assert connection.call("labels") == ["kek"]
     connection.drop()
+    assert connection.call("labels") == ["kek"]
+
+
+SPEC = {"kind": "AES-256", "purpose": "encrypt"}
+
+
+def logged_in(hsm: SoftHsm) -> Worker:
+    worker = Worker(hsm.environment)
+    login = {"module": str(hsm.module), "token": "kek-hsm", "pin": read_secret(hsm.pin)}
+    worker.call("login", login, seconds=30)
+    return worker
+
+
+def test_a_key_that_was_staged_for_an_owner_who_died_is_not_left(connection: Connection, hsm: SoftHsm) -> None:
+    """Dead before the answer, and dead between the two calls; a key that was adopted stays."""
+    dead_before = logged_in(hsm)
+    os.close(dead_before._answers)
+    dead_before._send(pack({"call": "generate", "label": "a", "spec": SPEC, "staged": "a#1"}), time.monotonic() + 30)
+    dead_between = logged_in(hsm)
+    assert dead_between.call("generate", {"label": "b", "spec": SPEC, "staged": "b#1"}, seconds=30)
+    os.close(dead_between._requests)
+    adopted = logged_in(hsm)
+    adopted.call("generate", {"label": "c", "spec": SPEC, "staged": "c#1"}, seconds=30)
+    assert adopted.call("adopt", {"label": "c", "staged": "c#1"}, seconds=30)
+    os.close(adopted._requests)
+    for each in (dead_before, dead_between, adopted):
+        assert select.select([each._watched], [], [], 30)[0]
+    assert connection.call("labels") == ["c", "kek"]
+    connection.call("destroy", label="c")
+
+
+def test_what_an_earlier_try_staged_goes_although_the_label_is_taken(connection: Connection) -> None:
+    """A try that was cut off between the new label and the sweep is finished by the next one."""
+    connection.call("generate", label="d", spec=SPEC, staged="kek#left")
+    assert connection.call("labels") == ["kek", "kek#left"]
+    assert not connection.call("generate", label="kek", spec=SPEC, staged="kek#next")
+    assert not connection.call("adopt", label="kek", staged="kek#next")
     assert connection.call("labels") == ["kek"]
 
 

@@ -1,0 +1,34 @@
+"""A canary session is welcome, and never holds a cut up."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from integrations import canaries
+from playbooks.errors import Unreachable
+
+
+def test_a_cut_does_not_wait_for_a_canary_that_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The way goes on while the minting still hangs."""
+    monkeypatch.setattr(canaries, "MINT_SECONDS", 0.01)
+    hangs, ended = threading.Event(), threading.Event()
+
+    def mint() -> None:
+        hangs.wait()
+        ended.set()
+
+    canaries.within_a_second(mint)
+    assert not ended.is_set()
+    hangs.set()
+    assert ended.wait(60)
+
+
+def test_what_goes_wrong_while_minting_stops_no_cut() -> None:
+    """The missing canary tells it later."""
+
+    def mint() -> None:
+        raise Unreachable("nobody answers.")
+
+    canaries.within_a_second(mint)
