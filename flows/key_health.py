@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from datetime import UTC, date
 
 from flows.news import News
 from flows.per_wiring import PerWiring
@@ -20,7 +21,7 @@ from playbooks.summary import Summary
 def key_health(wiring: Wiring, cases: list[Summary]) -> Healths:
     """Every key of the estate, the most urgent first.  Raises InvalidInput when the estate cannot be read."""
     drilled = {target for case in cases if case.exercise for target in case.targets}
-    return _last_read(wiring).health(wiring.estate, frozenset(drilled))
+    return _last_read(wiring).health(wiring.estate, frozenset(drilled), wiring.clock().astimezone(UTC).date())
 
 
 def latest_facts(wiring: Wiring) -> Mapping[str, KeyFacts]:
@@ -35,14 +36,15 @@ class _LastRead:
         self._news = News(records, {EventKind.FACTS_READ})
         self._lock = threading.Lock()
         self._facts: dict[str, KeyFacts] = {}
-        self._made: tuple[Estate, dict[str, KeyFacts], frozenset[str], Healths] | None = None
+        self._made: tuple[Estate, dict[str, KeyFacts], frozenset[str], date, Healths] | None = None
 
-    def health(self, estate: Estate, drilled: frozenset[str]) -> Healths:
-        """The same again while nothing that it is made of has changed."""
+    def health(self, estate: Estate, drilled: frozenset[str], today: date) -> Healths:
+        """The same again on the same day while nothing that it is made of has changed."""
         facts, made = self.look(), self._made
-        if made is None or made[0] is not estate or made[1] is not facts or made[2] != drilled:
-            made = self._made = (estate, facts, drilled, Healths(estate, facts, drilled))
-        return made[3]
+        if made is None or made[0] is not estate or made[1] is not facts or made[2:4] != (drilled, today):
+            found = Healths(estate, facts, drilled, today=today)
+            made = self._made = (estate, facts, drilled, today, found)
+        return made[4]
 
     def look(self) -> dict[str, KeyFacts]:
         """By URI, as of now; not to be changed."""

@@ -7,6 +7,7 @@ and datasets.
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -26,6 +27,8 @@ class KeyEntry(_Entry):
     purpose: Literal["encrypt", "sign"] = "encrypt"
     owner: str = ""
     wrapped_by: KeyRef | None = Field(default=None, description="The key that wraps this one, if any.")
+    protecting_since: date | None = Field(default=None, description="Where its backend does not say it.")
+    cryptoperiod_days: int | None = Field(default=None, ge=1, description="How long it may protect; None: as usual.")
     fingerprints: tuple[Fingerprint, ...] = ()
 
 

@@ -1,4 +1,4 @@
-"""What is wrong with the keys of the estate before one leaks: ownerless, weak, exportable, unused, never drilled."""
+"""What is wrong with the keys of the estate before one leaks: weak, exportable, overdue, ownerless, unused …"""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from enum import StrEnum
 from heapq import merge
 
+from playbooks.cryptoperiods import protecting_since, rotate_by
 from playbooks.errors import InvalidInput
 from playbooks.estate import Estate, KeyEntry
 from playbooks.estate_lookup import Lookup
@@ -22,24 +24,29 @@ class Weakness(StrEnum):
 
     WEAK = "weak"
     EXPORTABLE = "exportable"
+    OVERDUE = "overdue"
     OWNERLESS = "ownerless"
     UNUSED = "unused"
     NEVER_DRILLED = "never drilled"
     QUANTUM_VULNERABLE = "quantum-vulnerable"
+    AGE_UNKNOWN = "age unknown"
     NOT_READ = "not read"
 
 
 Weaknesses = tuple[Weakness, ...]
 """All of one key, the most urgent first."""
+Groups = Mapping[Weaknesses, Sequence[KeyEntry]]
 _ORDER = {each: number for number, each in enumerate(Weakness)}
 
 WORDS = {
     Weakness.WEAK: "Its strength is under 112 bits (NIST SP 800-57 Part 1 r5, table 2).",
     Weakness.EXPORTABLE: "Its backend lets the key out, so that a thief needs it once only.",
+    Weakness.OVERDUE: "Its cryptoperiod is over (NIST SP 800-57 Part 1 r5, 5.3): rotate it.",
     Weakness.OWNERLESS: "Nobody is named whom to call when it leaks.",
     Weakness.UNUSED: "No data, certificate, credential or service of the inventory hangs on it.",
     Weakness.NEVER_DRILLED: "No exercise was ever about it.",
     Weakness.QUANTUM_VULNERABLE: "A large quantum computer would break its algorithm (NIST IR 8547).",
+    Weakness.AGE_UNKNOWN: "Neither its backend nor the inventory says since when it protects.",
     Weakness.NOT_READ: "No case has read it from its backend, so that its algorithm is not known here.",
 }
 """Each weakness as a sentence."""
@@ -53,34 +60,41 @@ _LEAST_MODULUS, _LEAST_CURVE = 2048, 224
 
 @dataclass(frozen=True, slots=True)
 class KeyHealth:
-    """One key and what is wrong with it; ``algorithm`` is "" when it was never read."""
+    """One key and what is wrong with it.
+
+    ``algorithm`` is "" when it was never read, ``rotate_by`` (the last day of its cryptoperiod) None when its age is
+    not known or it protects nothing.
+    """
 
     ref: str
     owner: str
     purpose: str
     algorithm: str
+    rotate_by: date | None
     weaknesses: Weaknesses
 
 
 class Healths:
-    """Every key of an estate, the most urgent first; quick also for a million of them.
+    """Every key of an estate on one day, the most urgent first; quick also for a million of them.
 
     Most keys of a big inventory were neither read nor drilled, and stand in a few groups that lack the same; only the
     others are looked at one by one.
     """
 
-    def __init__(self, estate: Estate, facts: Mapping[str, KeyFacts], drilled: Collection[str]) -> None:
-        self._untouched = _UNTOUCHED.of(estate)
-        listed = self._untouched.lookup.keys
+    def __init__(self, estate: Estate, facts: Mapping[str, KeyFacts], drilled: Collection[str], *, today: date) -> None:
+        untouched = _UNTOUCHED.of(estate)
+        self._groups = untouched.groups(today)
+        listed = untouched.lookup.keys
         touched = {ref: listed[ref] for uri in {*facts, *drilled} if (ref := _key(uri)) in listed}
         self._touched = frozenset(touched)
         self._looked_at: dict[Weaknesses, list[KeyHealth]] = {}
-        self._sizes = Counter({lacking: len(keys) for lacking, keys in self._untouched.groups.items()})
+        self._sizes = Counter({lacking: len(keys) for lacking, keys in self._groups.items()})
         for ref, entry in touched.items():
-            health = _health(entry, facts.get(str(ref)), used=self._untouched.used(entry), drilled=str(ref) in drilled)
+            used, known = untouched.used(entry), facts.get(str(ref))
+            health = _health(entry, known, used=used, drilled=str(ref) in drilled, today=today)
             self._looked_at.setdefault(health.weaknesses, []).append(health)
             self._sizes[health.weaknesses] += 1
-            self._sizes[self._untouched.lacking(entry)] -= 1
+            self._sizes[_health(entry, None, used=used, drilled=False, today=today).weaknesses] -= 1
         for each in self._looked_at.values():
             each.sort(key=lambda health: health.ref)
 
@@ -107,39 +121,41 @@ class Healths:
         """Those with this weakness, or all."""
         for lacking in sorted(self._sizes, key=_urgency):
             if only is None or only in lacking:
-                keys = self._untouched.groups.get(lacking, ())
+                keys = self._groups.get(lacking, ())
                 others = (_unread(each, lacking) for each in keys if each.ref not in self._touched)
                 yield from merge(self._looked_at.get(lacking, ()), others, key=lambda each: each.ref)
 
 
-@dataclass(frozen=True, slots=True)
 class _Untouched:
-    """The keys by what they lack as long as nobody has read or drilled them, each group by URI."""
+    """The keys by what they lack as long as nobody has read or drilled them; made once for an estate.
 
-    lookup: Lookup
-    groups: Mapping[Weaknesses, Sequence[KeyEntry]]
+    Only keys with a date in the inventory lack something new by the passing of days.
+    """
 
-    @classmethod
-    def build(cls, estate: Estate) -> _Untouched:
-        made = cls(Lookup.of(estate), {})
-        groups: dict[Weaknesses, list[KeyEntry]] = {}
-        for entry in estate.keys:
-            groups.setdefault(made.lacking(entry), []).append(entry)
-        for each in groups.values():
-            each.sort(key=lambda entry: str(entry.ref))
-        return cls(made.lookup, groups)
+    def __init__(self, estate: Estate) -> None:
+        self.lookup = Lookup.of(estate)
+        self._keys = sorted(estate.keys, key=lambda entry: str(entry.ref))
+        self._used = [self.used(entry) for entry in self._keys]
+        self._dated = any(entry.protecting_since for entry in self._keys)
+        self._on: tuple[date, Groups] | None = None
 
     def used(self, entry: KeyEntry) -> bool:
         """Does anything hang on the key?"""
         ref, by = entry.ref, self.lookup
         return any(ref in each for each in (by.datasets, by.certificates, by.users, by.using, by.wrapped))
 
-    def lacking(self, entry: KeyEntry) -> Weaknesses:
-        """What an untouched key lacks."""
-        return _health(entry, None, used=self.used(entry), drilled=False).weaknesses
+    def groups(self, today: date) -> Groups:
+        """The keys that lack the same on this day, each group by URI; kept until they may be others."""
+        if self._on is None or (self._dated and self._on[0] != today):
+            groups: dict[Weaknesses, list[KeyEntry]] = {}
+            for entry, used in zip(self._keys, self._used, strict=True):
+                lacking = _health(entry, None, used=used, drilled=False, today=today).weaknesses
+                groups.setdefault(lacking, []).append(entry)
+            self._on = (today, groups)
+        return self._on[1]
 
 
-_UNTOUCHED = Latest(_Untouched.build)
+_UNTOUCHED = Latest(_Untouched)
 
 
 def weak(algorithm: str) -> bool:
@@ -161,22 +177,25 @@ def _urgency(weaknesses: Weaknesses) -> tuple[bool, list[int]]:
     return not weaknesses, [_ORDER[each] for each in weaknesses]
 
 
-def _health(entry: KeyEntry, facts: KeyFacts | None, *, used: bool, drilled: bool) -> KeyHealth:
+def _health(entry: KeyEntry, facts: KeyFacts | None, *, used: bool, drilled: bool, today: date) -> KeyHealth:
+    due = rotate_by(entry, facts)
     holds = {
         Weakness.WEAK: facts is not None and weak(facts.algorithm),
         Weakness.EXPORTABLE: facts is not None and bool(facts.extractable),
+        Weakness.OVERDUE: due is not None and due < today,
         Weakness.OWNERLESS: not entry.owner,
         Weakness.UNUSED: not used,
         Weakness.NEVER_DRILLED: not drilled,
         Weakness.QUANTUM_VULNERABLE: facts is not None and quantum_vulnerable(facts.algorithm),
+        Weakness.AGE_UNKNOWN: facts is not None and protecting_since(entry, facts) is None,
         Weakness.NOT_READ: facts is None,
     }
     weaknesses = tuple(each for each in Weakness if holds[each])
-    return KeyHealth(str(entry.ref), entry.owner, entry.purpose, facts.algorithm if facts else "", weaknesses)
+    return KeyHealth(str(entry.ref), entry.owner, entry.purpose, facts.algorithm if facts else "", due, weaknesses)
 
 
 def _unread(entry: KeyEntry, weaknesses: Weaknesses) -> KeyHealth:
-    return KeyHealth(str(entry.ref), entry.owner, entry.purpose, "", weaknesses)
+    return KeyHealth(str(entry.ref), entry.owner, entry.purpose, "", rotate_by(entry, None), weaknesses)
 
 
 def _key(uri: str) -> KeyRef | None:

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from playbooks.refs import KeyRef
 
@@ -55,6 +55,9 @@ class KeyFacts(BaseModel):
     state: KeyState
     version: str = Field(description="The version that encrypts or signs now, as the backend names it.")
     versions: tuple[str, ...] = ()
+    protecting_since: AwareDatetime | None = Field(
+        default=None, description="When that version came into use; None when the backend does not say."
+    )
     extractable: bool | None = Field(default=None, description="None when the backend does not say.")
     containment_unit: Literal["key", "version", "object"]
     capabilities: frozenset[Capability]

@@ -32,7 +32,7 @@ from integrations.vendors.pkcs11_client import (
     translated,
 )
 from integrations.vendors.pkcs11_csr import certification_request
-from integrations.vendors.pkcs11_facts import PROTECTS, purpose_of, state_of
+from integrations.vendors.pkcs11_facts import PROTECTS, protecting_since, purpose_of, state_of
 from integrations.vendors.pkcs11_objects import STAGE
 from integrations.vendors.pkcs11_pins import UserPin, evict
 from integrations.vendors.pkcs11_usage import KeptUsage
@@ -105,6 +105,7 @@ class Pkcs11Token:
             purpose=purpose,
             state=state_of(found, purpose),
             version=found["id"],
+            protecting_since=protecting_since(found),
             extractable=found["extractable"],
             containment_unit="object",
             capabilities=frozenset(every - unavailable.keys()),

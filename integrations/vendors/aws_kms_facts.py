@@ -59,7 +59,7 @@ def read_facts(
     with translated(subject):
         metadata = kms.describe_key(KeyId=key.path)["KeyMetadata"]
     symmetric = metadata["KeySpec"] == "SYMMETRIC_DEFAULT"
-    versions = pool.submit(_versions, kms, metadata, subject)
+    material = pool.submit(_material, kms, metadata, subject)
     aliases = pool.submit(list_aliases, kms, key)
     missing = pool.submit(_denied, client_of, connection, metadata["Arn"])
     tried = pool.submit(_try_use, kms, key, metadata)
@@ -70,7 +70,8 @@ def read_facts(
         purpose="sign" if metadata["KeyUsage"] == "SIGN_VERIFY" else "encrypt",
         state=_STATES.get(metadata["KeyState"], KeyState.PRE_ACTIVE),
         version=str(metadata.get("CurrentKeyMaterialId") or "1") if symmetric else "1",
-        versions=versions.result(),
+        versions=material.result()[0],
+        protecting_since=material.result()[1],
         extractable=False if metadata.get("Origin", "AWS_KMS") == "AWS_KMS" else None,
         containment_unit="key",
         capabilities=frozenset(set(Capability) - set(unavailable)),
@@ -122,16 +123,24 @@ def signing_algorithm(metadata: Mapping[str, Any], *, subject: str) -> str:
     return name
 
 
-def _versions(kms: Any, metadata: Mapping[str, Any], subject: str) -> tuple[str, ...]:
+def _material(kms: Any, metadata: Mapping[str, Any], subject: str) -> tuple[tuple[str, ...], datetime | None]:
+    """The versions, and since when the current one protects: its rotation, or the key's creation when it is the first.
+
+    A rotation that may not be seen makes the age unknown, not that of the key.
+    """
     current = str(metadata.get("CurrentKeyMaterialId") or "")
+    created = metadata["CreationDate"].astimezone(UTC)
     if not current:
-        return ("1",)
+        return ("1",), created if metadata["KeySpec"] != "SYMMETRIC_DEFAULT" else None
     try:
         with translated(subject):
             listed = kms.list_key_rotations(KeyId=metadata["KeyId"], IncludeKeyMaterial="ALL_KEY_MATERIAL")
     except BackendError:
-        return (current,)
-    return tuple(str(entry["KeyMaterialId"]) for entry in listed["Rotations"]) or (current,)
+        return (current,), None
+    entries = {str(entry["KeyMaterialId"]): entry for entry in listed["Rotations"]}
+    rotated = entries.get(current, {}).get("RotationDate")
+    since = rotated.astimezone(UTC) if rotated else created if len(entries) == 1 else None
+    return tuple(entries) or (current,), since
 
 
 def _try_use(kms: Any, key: KeyRef, metadata: Mapping[str, Any]) -> dict[Capability, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from integrations.vendors.openbao import OpenBaoSession, mount_and_name, transit_state
@@ -42,12 +42,23 @@ def facts_from(key: KeyRef, config: Mapping[str, Any], session: OpenBaoSession, 
         state=transit_state(config),
         version=str(config["latest_version"]),
         versions=tuple(str(version) for version in versions),
+        protecting_since=_made(config),
         extractable=bool(config.get("exportable") or config.get("allow_plaintext_backup")),
         containment_unit="key",
         capabilities=frozenset(possible),
         unavailable=unavailable,
         read_at=now,
     )
+
+
+def _made(config: Mapping[str, Any]) -> datetime | None:
+    """When the latest version was made: seconds since 1970 for a secret key, an RFC 3339 time for a pair."""
+    latest = (config.get("keys") or {}).get(str(config["latest_version"]))
+    if isinstance(latest, int):
+        return datetime.fromtimestamp(latest, UTC)
+    if isinstance(latest, Mapping) and latest.get("creation_time"):
+        return datetime.fromisoformat(str(latest["creation_time"])).astimezone(UTC)
+    return None
 
 
 def _moves(

@@ -5,6 +5,7 @@ A key is what carries its label: a secret key, or a private key with its public 
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 import pkcs11._pkcs11 as native
@@ -117,6 +118,7 @@ def facts(key: dict[str, Any]) -> dict[str, Any]:
         "extractable": _read(main, "EXTRACTABLE"),
         "modifiable": _read(main, "MODIFIABLE") is not False,
         "destroyable": _read(main, "DESTROYABLE") is not False,
+        "start_date": start.isoformat() if isinstance(start := _read(main, "START_DATE"), date) else "",
         "id": identifier.hex() if isinstance(identifier, bytes) else "",
     }
 

@@ -9,6 +9,7 @@ from cyclonedx.model.crypto import CryptoAssetType, RelatedCryptoMaterialState, 
 
 from playbooks.cbom.algorithms import traits
 from playbooks.cbom.properties import Entry, Properties, identity, property_of, to_properties
+from playbooks.cryptoperiods import protecting_since, rotate_by
 from playbooks.estate import CertificateEntry, ConsumerEntry, DatasetEntry, KeyEntry
 from playbooks.keys import KeyFacts, KeyState
 
@@ -81,10 +82,13 @@ def _certificate(entry: CertificateEntry) -> dict[str, Any]:
 
 def _key(entry: KeyEntry, facts: KeyFacts | None) -> dict[str, Any]:
     """Type, state, size and algorithm are the backend's to say; a key that nobody has read is just a key."""
+    since, due = protecting_since(entry, facts), rotate_by(entry, facts)
+    dates = {"activationDate": since, "expirationDate": due}
+    known = {name: f"{day.isoformat()}T00:00:00Z" for name, day in dates.items() if day is not None}
     if facts is None:
-        return {"type": RelatedCryptoMaterialType.KEY.value, "id": str(entry.ref)}
+        return known | {"type": RelatedCryptoMaterialType.KEY.value, "id": str(entry.ref)}
     found = traits(facts.algorithm, facts.purpose)
-    known = {"type": found.material.value, "id": str(entry.ref), "state": _STATES[facts.state].value}
+    known |= {"type": found.material.value, "id": str(entry.ref), "state": _STATES[facts.state].value}
     return known | {"algorithmRef": algorithm_ref(facts)} | ({"size": found.size} if found.size else {})
 
 

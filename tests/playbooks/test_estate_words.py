@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -44,9 +46,15 @@ def test_an_entry_is_found_when_every_word_stands_in_it(estate: Estate, words: l
 def test_the_health_of_many_keys_is_that_of_each() -> None:
     """Counting, listing and leaving out agree, with keys that were drilled among those that were not."""
     refs = [KeyRef.parse(f"openbao:vault/transit/k{number:02d}") for number in range(30)]
-    keys = tuple(KeyEntry(ref=ref, owner="me" if number % 3 else "") for number, ref in enumerate(refs))
+    keys = tuple(
+        KeyEntry(ref=ref, owner="me" if number % 3 else "", protecting_since=date(2020 + number % 5, 6, 1))
+        for number, ref in enumerate(refs)
+    )
     drilled = {str(ref) for ref in refs[::4]} | {"aws-iam:cloud/svc/AKIA1", "openbao:vault/transit/unlisted"}
-    found = Healths(Estate(keys=keys), {}, drilled)
+    estate = Estate(keys=keys)
+    assert Healths(estate, {}, drilled, today=date(2022, 6, 1)).count(Weakness.OVERDUE) == 0
+    found = Healths(estate, {}, drilled, today=date(2025, 1, 1))
+    assert found.count(Weakness.OVERDUE) == 18
     assert len(found) == len(list(found)) == 30
     assert sorted(each.ref for each in found) == sorted(map(str, refs))
     for weakness in Weakness:

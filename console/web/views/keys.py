@@ -1,4 +1,4 @@
-"""Key health: which keys are ownerless, weak, exportable, unused, never drilled."""
+"""Key health: which keys are weak, exportable, overdue, ownerless, unused, never drilled."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from playbooks.key_health import WORDS, Weakness
 
 SECTION = Section("/keys", "Key health", "Which keys would hurt if they leaked now?")
 _PER_PAGE = 100
+_GRAVE = (Weakness.WEAK, Weakness.EXPORTABLE, Weakness.OVERDUE)
 
 
 def router(site: Site) -> APIRouter:
@@ -44,6 +45,7 @@ def _content(site: Site, only: str, page: int) -> dict[str, Any]:
         "wanting": found.wanting,
         "tally": found.counted(),
         "words": WORDS,
+        "grave": _GRAVE,
         "chosen": chosen,
         "keys": list(islice(found.having(chosen), (page - 1) * _PER_PAGE, page * _PER_PAGE)),
         "page": page,

@@ -60,6 +60,8 @@ class BackendCase:
     sign_key: KeyRef | None = None
     secrets: tuple[str, ...] = ()
     extractable: bool | None = False
+    dated: bool = True
+    """Does the backend say since when a key protects?"""
     unreachable_seconds: float = 15.0
     """A generous bound on a closed port: it shows that nobody retries for minutes, not how fast it is."""
 
@@ -82,6 +84,7 @@ class KeyBackendContract:
         assert facts.algorithm
         assert facts.extractable is case.extractable
         assert facts.read_at.tzinfo is not None
+        assert (facts.protecting_since is not None) is case.dated
 
     def test_capabilities_are_those_expected_and_the_rest_have_reasons(self, case: BackendCase) -> None:
         """No move is both possible and unavailable, and whatever the case expects to be missing is explained."""
@@ -297,11 +300,14 @@ class KeyBackendContract:
         """Rotation converges by its marker and is never containment."""
         _needs(case, Capability.ROTATE)
         wrapped = _wrap(case)
-        before = case.backend.describe(case.key).version
+        before = case.backend.describe(case.key)
+        time.sleep(1.1)  # backends tell the time of a version to the second
         first = case.backend.rotate(case.key, marker="step-1")
         second = case.backend.rotate(case.key, marker="step-1")
         assert (first.changed, second.changed) == (True, False)
-        assert case.backend.describe(case.key).version != before
+        after = case.backend.describe(case.key)
+        assert after.version != before.version
+        assert before.protecting_since < after.protecting_since <= after.read_at
         assert case.backend.unwrap(case.key, wrapped) == DATA_KEYS
 
     def test_rewrapped_keys_outlive_the_old_key(self, case: BackendCase) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -69,6 +72,7 @@ class TestSoftHsm(KeyBackendContract):
         backend = opened()
         yield BackendCase(
             name="softhsm",
+            dated=False,
             backend=backend,
             key=key(name),
             missing_key=key("nowhere"),
@@ -101,6 +105,7 @@ class TestNetworkHsm(KeyBackendContract):
         backend = opened()
         yield BackendCase(
             name="p11-kit",
+            dated=False,
             backend=backend,
             key=key(name),
             missing_key=key("nowhere"),
@@ -122,6 +127,26 @@ def token(hsm: SoftHsm) -> Iterator[Pkcs11Token]:
     opened = Pkcs11Token.open("kek-hsm", hsm.connection_options(), clock=now)
     yield opened
     opened.close()
+
+
+GENERATE_WITH_START_DATE = """
+import datetime, sys, pkcs11
+from pkcs11 import Attribute
+[module, pin_file, label] = sys.argv[1:]
+token = pkcs11.lib(module).get_token(token_label="kek-hsm")
+with token.open(rw=True, user_pin=open(pin_file).read()) as session:
+    template = {Attribute.PRIVATE: False, Attribute.START_DATE: datetime.date(2026, 2, 3)}
+    session.generate_key(pkcs11.KeyType.AES, 256, label=label, store=True, template=template)
+"""
+
+
+def test_a_key_with_a_start_date_says_since_when_it_protects(token: Pkcs11Token, hsm: SoftHsm) -> None:
+    """As somebody's own tool may have set it; midnight UTC, as the attribute is a day."""
+    name = f"dated-{next(NUMBERS)}"
+    pin_file = hsm.directory / "user.pin"
+    command = [sys.executable, "-c", GENERATE_WITH_START_DATE, str(hsm.module), str(pin_file), name]
+    subprocess.run(command, env={**os.environ, **hsm.environment}, check=True)
+    assert token.describe(key(name)).protecting_since == datetime(2026, 2, 3, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("kind", ["ec", "rsa"])

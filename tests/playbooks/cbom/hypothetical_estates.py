@@ -48,6 +48,8 @@ def estates(draw: st.DrawFn) -> Estate:
                 purpose=draw(st.sampled_from(["encrypt", "sign"])),
                 owner=draw(_words),
                 wrapped_by=draw(st.none() | st.sampled_from(keys) | _keys),
+                protecting_since=draw(st.none() | st.dates()),
+                cryptoperiod_days=draw(st.none() | st.integers(1, 9999)),
                 fingerprints=tuple(draw(_fingerprints)),
             )
             for ref in keys

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
@@ -86,6 +86,15 @@ def test_of_a_key_that_nobody_has_read_only_the_reference_is_told() -> None:
     assert not [each for each in document["components"] if each["bom-ref"].startswith("algorithm:")]
     certificate = part(document, f"certificate:{CERTIFICATE}")["cryptoProperties"]["certificateProperties"]
     assert certificate == {"subjectName": "CN=shop", "subjectPublicKeyRef": f"key:{SIGNER}"}
+
+
+def test_the_cryptoperiod_is_told_where_the_age_is_known() -> None:
+    """From the inventory here; its end is by when the key is to be rotated."""
+    entry = KeyEntry(ref=KEY, protecting_since=date(2026, 1, 1), cryptoperiod_days=90)
+    document = write(Estate(keys=(entry,)), {}, at=NOW)
+    material = part(document, f"key:{KEY}")["cryptoProperties"]["relatedCryptoMaterialProperties"]
+    assert material["activationDate"] == "2026-01-01T00:00:00Z"
+    assert material["expirationDate"] == "2026-04-01T00:00:00Z"
 
 
 def test_what_was_read_is_told_with_the_exact_state_beside_the_nearest_one() -> None:
