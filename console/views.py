@@ -57,6 +57,7 @@ def incident_data(incident: Incident, authority: Authority = EVERYBODY) -> dict[
         "id": incident.id,
         "codename": incident.codename,
         "exercise": incident.exercise,
+        "virtual_time": incident.virtual_time,
         "phase": incident.phase,
         "verdict": _verdict(incident)[0],
         "exposures": [each.model_dump(mode="json") for each in incident.exposures],
@@ -149,7 +150,7 @@ def _headline(incident: Incident) -> Text:
     verdict, colour = _verdict(incident)
     head = Text.assemble((incident.codename, "bold"), f"  {incident.id}")
     if incident.exercise:
-        head.append("  ").append(" EXERCISE ", "reverse")
+        head.append("  ").append(" EXERCISE, VIRTUAL TIME " if incident.virtual_time else " EXERCISE ", "reverse")
     return head.append("\n").append(verdict, f"bold {colour}")
 
 

@@ -105,6 +105,7 @@ def open_case(
         "playbook": chosen.name,
         "scenario": exercise.scenario if exercise else "",
         "origin": origin,
+        "virtual_time": exercise is not None and exercise.virtual_time,
     }
     for attempt in range(_IDS):
         incident_id = new_incident_id(wiring.clock(), _randomness(origin, attempt))

@@ -108,9 +108,13 @@ class Evidence(_Section):
 
 
 class Exercise(_Section):
-    """Present only in a drill: every incident opened here is an exercise and is marked so."""
+    """Present only in a drill: every incident opened here is an exercise and is marked so.
+
+    ``virtual_time``: it is played on a clock that is set, so that its times are in no figure of real time.
+    """
 
     scenario: str
+    virtual_time: bool = False
 
 
 class Settings(_Section):

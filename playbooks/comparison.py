@@ -20,12 +20,16 @@ MOST = 4
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One exercise with its measures by name; ``ended``: what it has not reached, it never will."""
+    """One exercise with its measures by name; ``ended``: what it has not reached, it never will.
+
+    ``virtual_time``: its times were set and did not pass.
+    """
 
     incident: str
     codename: str
     opened_at: datetime
     ended: bool
+    virtual_time: bool
     measures: dict[MeasureName, Measure]
 
 
@@ -85,6 +89,6 @@ def beside(
 
 
 def _column(case: Summary, now: datetime | None) -> Column:
-    if now is None or not case.open:
-        return Column(case.id, case.codename, case.opened_at, True, {each.name: each for each in case.measures})
-    return Column(case.id, case.codename, case.opened_at, False, {each.name: each.at(now) for each in case.measures})
+    ended = now is None or not case.open
+    measures = {each.name: each if now is None or ended else each.at(now) for each in case.measures}
+    return Column(case.id, case.codename, case.opened_at, ended, case.virtual_time, measures)

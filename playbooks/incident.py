@@ -100,6 +100,7 @@ class Incident:
     opened_at: datetime
     head: str
     scenario: str = ""
+    virtual_time: bool = False
     signals: tuple[Signal, ...] = ()
     exposures: tuple[Exposure, ...] = ()
     facts: dict[str, KeyFacts] = field(default_factory=dict)
@@ -225,6 +226,7 @@ def _opened(event: Event, body: Body) -> Incident:
         requested_by=body.requested_by,
         playbook=body.playbook,
         scenario=body.scenario,
+        virtual_time=body.virtual_time,
         origin=body.origin,
         opened_at=event.at,
         head=event.hash,

@@ -20,7 +20,8 @@ from playbooks.errors import RecordError
 class EventKind(StrEnum):
     """Every kind of event and what its body holds (required names first, optional in brackets)."""
 
-    INCIDENT_OPENED = "incident-opened"  # codename, severity, exercise, requested_by, playbook, [scenario, origin]
+    # codename, severity, exercise, requested_by, playbook, [scenario, origin, virtual_time]
+    INCIDENT_OPENED = "incident-opened"
     SIGNAL_RECEIVED = "signal-received"  # signal
     EXPOSURE_ADDED = "exposure-added"  # exposure
     FACTS_READ = "facts-read"  # facts: {key uri: KeyFacts}

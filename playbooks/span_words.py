@@ -36,6 +36,7 @@ def about(incident: Incident, page: str) -> dict[str, Value]:
         "keyquell.incident.codename": incident.codename,
         "keyquell.incident.severity": incident.severity,
         "keyquell.exercise": incident.exercise,
+        "keyquell.virtual_time": incident.virtual_time,
         **link,
     }
 

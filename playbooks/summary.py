@@ -23,8 +23,8 @@ _MEANING = 1
 class Summary(BaseModel):
     """Computed from the events up to number ``seq`` and nothing else; ``outcome`` is "" while the case is open.
 
-    ``exercise`` cases are never pooled with real ones.  ``measures`` are as of the last event: ``measured`` says how
-    long what runs has lasted by now.  ``phases`` are those that were begun.
+    ``exercise`` cases are never pooled with real ones, and those of ``virtual_time`` with none.  ``measures`` are as of
+    the last event: ``measured`` says how long what runs has lasted by now.  ``phases`` are those that were begun.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -34,6 +34,7 @@ class Summary(BaseModel):
     codename: str
     severity: str
     exercise: bool
+    virtual_time: bool
     scenario: str
     playbook: str
     phase: str
@@ -77,6 +78,7 @@ def summary_of(events: Sequence[Event]) -> Summary:
         codename=incident.codename,
         severity=incident.severity,
         exercise=incident.exercise,
+        virtual_time=incident.virtual_time,
         scenario=incident.scenario,
         playbook=incident.playbook,
         phase=incident.phase,

@@ -1,4 +1,7 @@
-"""The record as tables for spreadsheets and data tools: pure rows; real cases and exercises are told apart in each."""
+"""The record as tables for spreadsheets and data tools: pure rows.
+
+Real cases and exercises are told apart in each, and so are cases whose times are virtual.
+"""
 
 from __future__ import annotations
 
@@ -44,14 +47,15 @@ _MOMENTS = (
     "restored_at",
     "closed_at",
 )
+_WHAT = (Column("incident"), Column("exercise", "flag"), Column("virtual_time", "flag"))
+"""Which case a row is of, and what it must not be pooled with."""
 _WORDS = ("codename", "severity", "scenario", "playbook", "phase", "requested_by", "outcome")
 
 
 def incidents_table(cases: Iterable[Summary]) -> Table:
     """One row an incident; ``exposures`` and ``targets`` are parted by a space."""
     columns = (
-        Column("incident"),
-        Column("exercise", "flag"),
+        *_WHAT,
         *(Column(name) for name in (*_WORDS, "exposures", "targets")),
         Column("events", "whole"),
         *(Column(name, "moment") for name in _MOMENTS),
@@ -62,8 +66,7 @@ def incidents_table(cases: Iterable[Summary]) -> Table:
 def events_table(cases: Iterable[tuple[Summary, Iterable[Event]]]) -> Table:
     """One row an event, each incident's in order; ``body`` is canonical JSON, so that the chain can be verified."""
     columns = (
-        Column("incident"),
-        Column("exercise", "flag"),
+        *_WHAT,
         Column("seq", "whole"),
         Column("at", "moment"),
         *(Column(name) for name in ("kind", "body", "prev", "hash")),
@@ -77,8 +80,7 @@ def measures_table(cases: Iterable[tuple[Summary, Sequence[Measure]]], *, now: d
     They are as of ``now`` (aware), which stands in ``as_of``: what is running has lasted ``lower_seconds`` then.
     """
     columns = (
-        Column("incident"),
-        Column("exercise", "flag"),
+        *_WHAT,
         Column("severity"),
         Column("measure"),
         Column("state"),
@@ -92,12 +94,15 @@ def measures_table(cases: Iterable[tuple[Summary, Sequence[Measure]]], *, now: d
     return Table("measures", columns, (_measure(case, each, now) for case, found in cases for each in found))
 
 
+def _what(case: Summary) -> Row:
+    return (case.id, case.exercise, case.virtual_time)
+
+
 def _incident(case: Summary) -> Row:
     words = (getattr(case, name) for name in _WORDS)
     moments = (getattr(case, name) for name in _MOMENTS)
     return (
-        case.id,
-        case.exercise,
+        *_what(case),
         *words,
         " ".join(case.exposures),
         " ".join(case.targets),
@@ -108,13 +113,12 @@ def _incident(case: Summary) -> Row:
 
 def _event(case: Summary, event: Event) -> Row:
     body = orjson.dumps(event.body, option=orjson.OPT_SORT_KEYS).decode()
-    return (event.incident, case.exercise, event.seq, event.at, event.kind.value, body, event.prev, event.hash)
+    return (*_what(case), event.seq, event.at, event.kind.value, body, event.prev, event.hash)
 
 
 def _measure(case: Summary, measure: Measure, now: datetime) -> Row:
     return (
-        case.id,
-        case.exercise,
+        *_what(case),
         case.severity,
         measure.name.value,
         measure.state,

@@ -23,12 +23,18 @@ class Told:
     """Events at given minutes after nine."""
 
     def __init__(
-        self, name: str = "KQ-1", *, exercise: bool = False, begins: float = 0, codename: str = "calm-otter"
+        self,
+        name: str = "KQ-1",
+        *,
+        exercise: bool = False,
+        virtual_time: bool = False,
+        begins: float = 0,
+        codename: str = "calm-otter",
     ) -> None:
         self.name = name
         self.events: list[Event] = []
         opened = {"codename": codename, "severity": "high", "exercise": exercise, "requested_by": "alice"}
-        self.add(begins, EventKind.INCIDENT_OPENED, **opened, playbook="kms-key-leak")
+        self.add(begins, EventKind.INCIDENT_OPENED, **opened, playbook="kms-key-leak", virtual_time=virtual_time)
 
     def add(self, minutes: float, kind: EventKind, **fields: Any) -> Told:
         previous = self.events[-1].hash if self.events else GENESIS

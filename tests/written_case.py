@@ -31,11 +31,11 @@ EXPOSURE = Exposure(kind=ExposureKind.CREDENTIAL, target=CREDENTIAL, confidence=
 class Case:
     """A record written event by event, and the incident that it tells."""
 
-    def __init__(self, *, exercise: bool = False, severity: str = "high") -> None:
+    def __init__(self, *, exercise: bool = False, virtual_time: bool = False, severity: str = "high") -> None:
         self.events: list[Event] = []
         self.note(
             EventKind.INCIDENT_OPENED, codename="calm-otter", severity=severity, exercise=exercise,
-            requested_by="alice", playbook="kms-credential-leak",
+            requested_by="alice", playbook="kms-credential-leak", virtual_time=virtual_time,
         )  # fmt: skip
         self.note(EventKind.EXPOSURE_ADDED, exposure=EXPOSURE)
         self.plan: Plan = make_plan(

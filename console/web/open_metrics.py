@@ -1,6 +1,7 @@
 """``/metrics``: the state of the response as OpenMetrics, for whoever collects and alarms.
 
-Real cases and exercises are apart by the label ``exercise``; no name of a case, key or person is a label.
+Real cases and exercises are apart by the label ``exercise``; no name of a case, key or person is a label.  Cases whose
+times are virtual are in no age and no span; they are counted.
 """
 
 from __future__ import annotations
@@ -59,12 +60,14 @@ class Cases(Collector):
 
     def __init__(self, cases: list[Summary], now: datetime) -> None:
         self._cases = cases
+        self._timed = [each for each in cases if not each.virtual_time]
         self._now = now
 
     def collect(self) -> Iterator[Metric]:
         """Every family once."""
         yield self._open()
         yield self._oldest()
+        yield self._virtual()
         for name, words in _SPANS.items():
             yield self._span(name, words)
 
@@ -84,10 +87,14 @@ class Cases(Collector):
             unit="seconds",
         )
         for word in ("no", "yes"):
-            burning = [each for each in self._cases if each.open and each.contained_at is None and _word(each) == word]
+            burning = [each for each in self._timed if each.open and each.contained_at is None and _word(each) == word]
             ages = [(self._now - (each.detected_at or each.opened_at)).total_seconds() for each in burning]
             family.add_metric((word,), max(0.0, *ages) if ages else 0.0)
         return family
+
+    def _virtual(self) -> Metric:
+        words = "Exercises that are in no age and no span, because their times are virtual."
+        return GaugeMetricFamily("keyquell_cases_virtual_time", words, value=len(self._cases) - len(self._timed))
 
     def _span(self, name: str, words: str) -> Metric:
         family = HistogramMetricFamily(
@@ -97,7 +104,7 @@ class Cases(Collector):
             unit="seconds",
         )
         for word in ("no", "yes"):
-            spans = [span for each in self._cases if _word(each) == word and (span := _seconds(each, name)) is not None]
+            spans = [span for each in self._timed if _word(each) == word and (span := _seconds(each, name)) is not None]
             buckets = [(f"{edge}", float(sum(span <= edge for span in spans))) for edge in _BUCKETS]
             family.add_metric((word,), [*buckets, ("+Inf", float(len(spans)))], sum_value=sum(spans))
         return family

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import Field, JsonValue, field_validator
+from pydantic import Field, JsonValue, ValidationInfo, field_validator
 
 from playbooks.deeds import ClosingOutcome
 from playbooks.event_bodies.body import Body
@@ -21,6 +21,7 @@ class IncidentOpened(Body):
     """The case begins; ``scenario`` is set by drills alone.
 
     ``origin`` names the request that opened it (a form's id, say), so that the same request opens nothing twice.
+    ``virtual_time``: the times of its events were set and did not pass, which only an exercise may have.
     """
 
     codename: str
@@ -30,6 +31,14 @@ class IncidentOpened(Body):
     playbook: str
     scenario: str = ""
     origin: str = ""
+    virtual_time: bool = False
+
+    @field_validator("virtual_time")
+    @classmethod
+    def _of_exercises_alone(cls, value: bool, info: ValidationInfo) -> bool:
+        if value and not info.data.get("exercise"):
+            raise ValueError("a real case happens in real time, only an exercise may have virtual times")
+        return value
 
 
 class SignalReceived(Body):

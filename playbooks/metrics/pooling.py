@@ -1,7 +1,7 @@
 """Many incidents' figures side by side: few points are listed, open ones are censored, exercises stand apart.
 
 Survival curves are Kaplan–Meier estimates (Kaplan and Meier 1958) as computed by lifelines; a case that is still open
-counts as long as it has lasted and is never closed at the present moment.
+counts as long as it has lasted and is never closed at the present moment.  A case of virtual time is in no pool.
 """
 
 from __future__ import annotations
@@ -106,7 +106,8 @@ def pooled_phase(cases: Iterable[Summary], phase: Phase, *, exercise: bool, now:
 
 
 def _chosen(cases: Iterable[Summary], exercise: bool, kind: str) -> Iterator[Summary]:
-    return (each for each in cases if each.exercise is exercise and (not kind or kind in each.exposures))
+    timed = (each for each in cases if each.exercise is exercise and not each.virtual_time)
+    return (each for each in timed if not kind or kind in each.exposures)
 
 
 def _pool(

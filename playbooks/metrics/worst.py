@@ -1,4 +1,7 @@
-"""The worst step over many cases: which took longest, and which failed most; nothing is averaged."""
+"""The worst step over many cases: which took longest, and which failed most; nothing is averaged.
+
+Cases whose times are virtual are left out.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +52,7 @@ def failed_most(kinds: Iterable[StepKind]) -> StepKind | None:
 
 def _steps(cases: Iterable[Summary], exercise: bool) -> Iterator[tuple[Summary, Phase, StepTime]]:
     for case in cases:
-        if case.exercise is exercise:
+        if case.exercise is exercise and not case.virtual_time:
             for phase in case.phases:
                 for step in phase.steps:
                     yield case, phase.phase, step

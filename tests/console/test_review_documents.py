@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import re
 import stat
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import report_example as example
+from written_case import Case
 
 from console.report.review import review_html, review_markdown, review_pdf, write_review
+from playbooks.comparison import beside
 from playbooks.errors import InvalidInput, RecordError
 from playbooks.record import EventKind
 from playbooks.review import draft_review
+from playbooks.summary import summary_of
 
 NOW = example.at(60)
+DAY = timedelta(days=1)
 
 
 def test_every_number_names_an_event_that_is_there() -> None:
@@ -36,6 +41,19 @@ def test_an_exercise_is_an_after_action_report_and_says_so() -> None:
     assert "Exercise." in drill
     assert "Post-incident review" in real
     assert "Exercise." not in real
+
+
+def test_an_exercise_of_virtual_time_says_so_beside_others_too() -> None:
+    """In its first lines, and over its column; one of real time says nothing of it."""
+    played = Case(exercise=True, virtual_time=True)
+    line = summary_of(played.events)
+    before = line.model_copy(update={"id": "KQ-0", "virtual_time": False, "opened_at": line.opened_at - DAY})
+    compared = beside(line, [before], [], now=NOW)
+    for made in (review_html, review_markdown):
+        text = made(played.events, now=NOW, compared=compared)
+        assert "Its times are virtual." in text
+        assert text.count("virtual time") == 1
+        assert "virtual" not in made(Case(exercise=True).events, now=NOW)
 
 
 def test_the_moments_are_those_of_the_record() -> None:

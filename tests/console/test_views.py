@@ -41,6 +41,14 @@ def test_before_anything_ran_it_burns_and_the_command_that_goes_on_is_named() ->
     assert lines[-1] == f"Next: `keyquell run {ID}` goes on."
 
 
+def test_virtual_time_is_said_beside_the_exercise() -> None:
+    """To people and to programs."""
+    case = WrittenCase(exercise=True, virtual_time=True)
+    assert incident_view(case.incident).plain.splitlines()[0] == f"calm-otter  {ID}   EXERCISE, VIRTUAL TIME "
+    assert incident_data(case.incident)["virtual_time"] is True
+    assert incident_data(Case().incident)["virtual_time"] is False
+
+
 def test_a_contained_case_lists_what_holds_and_folds_what_is_to_come() -> None:
     """Containing steps one by one; a later phase in one line."""
     case = Case()

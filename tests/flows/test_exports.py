@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import parquet
+from told import Told
 from written_case import ID, START, Case
 
 from flows.exports import TableName, export_table
@@ -61,6 +62,17 @@ def test_every_table_in_every_format_says_what_is_an_exercise(
     assert len(rows) == count > 0
     assert {each["incident"] for each in rows} == {ID}
     assert {each["exercise"] for each in rows} == {"true" if form == "csv" else True}
+
+
+@pytest.mark.parametrize("form", get_args(Format))
+@pytest.mark.parametrize("name", get_args(TableName))
+def test_every_row_of_virtual_time_is_marked(wiring: Wiring, tmp_path: Path, name: TableName, form: Format) -> None:
+    """And no other."""
+    for event in Told("KQ-VIRTUAL", exercise=True, virtual_time=True).events:
+        wiring.records.append_next(event.incident, kind=event.kind, body=event.body)
+    export_table(wiring, name, tmp_path / "out", form)
+    marks = {(each["incident"], each["virtual_time"]) for each in read(tmp_path / "out", form)}
+    assert marks == {(ID, "false" if form == "csv" else False), ("KQ-VIRTUAL", "true" if form == "csv" else True)}
 
 
 @pytest.mark.parametrize("form", ["json", "parquet"])

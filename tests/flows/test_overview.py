@@ -46,6 +46,11 @@ def sql(wiring: OpenedByHand, statement: str) -> None:
         connection.exec_driver_sql(statement)
 
 
+def sql_one(wiring: OpenedByHand, statement: str) -> str:
+    with wiring.records.engine.connect() as connection:
+        return str(connection.exec_driver_sql(statement).scalar_one())
+
+
 def as_recorded(wiring: OpenedByHand) -> dict[str, Summary]:
     return {each: summary_of(wiring.records.events(each)) for each in wiring.records.incidents()}
 
@@ -83,6 +88,28 @@ def test_lines_of_closed_cases_are_kept_for_the_next_start(wiring: OpenedByHand)
     assert {each.codename for each in Overview(wiring).all()} == {"as-it-was-kept", "calm-otter"}
     sql(wiring, "DELETE FROM summaries")
     assert {each.codename for each in Overview(wiring).all()} == {"kq-old", "calm-otter"}
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [
+        """UPDATE summaries SET body = replace(body, '"virtual_time":true,', ''), form = 'of-an-older-release'""",
+        """UPDATE summaries SET body = replace(body, '"virtual_time":true,', '')""",
+    ],
+)
+def test_a_line_that_was_kept_before_there_was_virtual_time_is_made_again(wiring: OpenedByHand, kept: str) -> None:
+    """It has another form; and if it had the same, what lacks a field is not believed."""
+    opened = {"codename": "kq-drill", "severity": "high", "exercise": True, "requested_by": "alice"}
+    body = body_of(EventKind.INCIDENT_OPENED, **opened, playbook="kms-key-leak", virtual_time=True)
+    wiring.records.append_next("KQ-DRILL", kind=EventKind.INCIDENT_OPENED, body=body)
+    close(wiring, "KQ-DRILL")
+    Overview(wiring).all()
+    sql(wiring, kept)
+    assert "virtual_time" not in sql_one(wiring, "SELECT body FROM summaries")
+    found = {each.id: each for each in Overview(wiring).all()}
+    assert found == as_recorded(wiring)
+    assert found["KQ-DRILL"].virtual_time
+    assert '"virtual_time":true,' in sql_one(wiring, "SELECT body FROM summaries")
 
 
 def test_what_comes_after_closing_is_seen(wiring: OpenedByHand) -> None:

@@ -45,12 +45,16 @@ def page_of(shown: Iterable[_R], total: int, offset: int, limit: int, made: Call
 
 
 class IncidentAnswer(_Answer):
-    """One incident in a line; ``outcome`` is empty while it is open.  Never pool exercises with real cases."""
+    """One incident in a line; ``outcome`` is empty while it is open.
+
+    Never pool exercises with real cases, nor an incident of virtual time with any other.
+    """
 
     id: str
     codename: str
     severity: str
     exercise: bool
+    virtual_time: bool
     scenario: str
     playbook: str
     phase: str
@@ -175,6 +179,7 @@ class MeasureAnswer(_Answer):
 
     incident: str
     exercise: bool
+    virtual_time: bool
     name: MeasureName
     state: Literal["reached", "running", "undefined"]
     lower_seconds: float | None
@@ -186,8 +191,9 @@ class MeasureAnswer(_Answer):
     @classmethod
     def of(cls, case: Summary, measure: Measure) -> Self:
         """One measure of a case."""
-        named = {name: getattr(measure, name) for name in cls.model_fields if name not in ("incident", "exercise")}
-        return cls(incident=case.id, exercise=case.exercise, **named)
+        of_case = ("incident", "exercise", "virtual_time")
+        named = {name: getattr(measure, name) for name in cls.model_fields if name not in of_case}
+        return cls(incident=case.id, exercise=case.exercise, virtual_time=case.virtual_time, **named)
 
 
 class KeyAnswer(_Answer):

@@ -61,7 +61,8 @@ def _content(site: Site, drills: KeptDrills, asked: Choice) -> dict[str, Any]:
     choice = Choice(
         asked.kind if asked.kind in kinds else "", asked.key_class if asked.key_class in schemes else "", asked.phase
     )
-    cases = choice.of(every)
+    chosen = choice.of(every)
+    cases = [each for each in chosen if not each.virtual_time]
     rows, phases, empty = measure_rows(cases, choice, now=now)
     return {
         "as_of": now,
@@ -73,6 +74,7 @@ def _content(site: Site, drills: KeptDrills, asked: Choice) -> dict[str, Any]:
         "heading": _heading(cases, choice, now),
         "real": sum(not each.exercise for each in cases),
         "exercises": sum(each.exercise for each in cases),
+        "virtual": len(chosen) - len(cases),
         "rows": rows,
         "phases": phases,
         "empty": empty,

@@ -37,7 +37,7 @@ def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebOffice]:
     (root / "token").write_text(TOKEN, encoding="utf-8")
     with web_office(root / "office", web={"api_token": f"file:{root / 'token'}"}) as found:
         found.case()
-        found.case(DRILL, exercise=True)
+        found.case(DRILL, exercise=True, virtual_time=True)
         found.write(EventKind.APPROVAL_GIVEN, approver="bob", digest=found.plan.digest, method="passkey")
         found.write(EventKind.CONTAINED, probes=3)
         yield found
@@ -140,6 +140,14 @@ def test_measures_keys_and_decisions_are_those_of_the_pages(client: TestClient) 
     assert [each["ref"] for each in keys] in ([KEY], [])
     decided = client.get("/api/v1/decisions").json()["items"]
     assert [(each["who"], each["chain"]) for each in decided] == [("bob", CASE)]
+
+
+def test_virtual_time_is_told_of_incidents_and_measures(client: TestClient) -> None:
+    """Of the exercise that was played on a set clock, and of no other."""
+    marks = {(CASE, False, False), (DRILL, True, True)}
+    for path, name in (("incidents", "id"), ("measures", "incident")):
+        found = client.get(f"/api/v1/{path}").json()["items"]
+        assert {(each[name], each["exercise"], each["virtual_time"]) for each in found} == marks
 
 
 def test_an_inventory_that_cannot_be_read_is_a_problem_and_not_a_crash(office: WebOffice, client: TestClient) -> None:

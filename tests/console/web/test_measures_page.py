@@ -257,6 +257,38 @@ def test_exercises_alone_are_called_exercises(office: WebOffice) -> None:
     assert "1 of 1 exercise was contained." in words(page(office))
 
 
+@pytest.mark.parametrize(
+    ("count", "said"),
+    [
+        (1, "1 more exercise is left out: its times are virtual."),
+        (2, "2 more exercises are left out: their times are virtual."),
+    ],
+)
+def test_cases_of_virtual_time_are_left_out_and_counted(twelve_office: WebOffice, count: int, said: str) -> None:
+    """Every figure stays as it was; one sentence counts them, and each is marked where it is listed."""
+    before = page(twelve_office)
+    assert "virtual" not in words(before)
+    played = [Told(f"KQ-V{number}", exercise=True, virtual_time=True, codename="set-clock") for number in range(count)]
+    for told in played:
+        told.seen(0, observed=0).add(0.5, EventKind.CONTAINED, probes=3).add(1, EventKind.RESTORED, consumers=("x",))
+        told.add(2, EventKind.CLOSED, by="bob", outcome="recovered")
+    record(twelve_office, [each.events for each in played], now=NOW)
+    text = words(page(twelve_office))
+    assert text.replace(f" {said}", "") == words(before)
+    assert f"9 real cases and 3 exercises, side by side and never pooled. {said}" in text
+    for place in ("/", "/incidents"):
+        listed = words(visiting(twelve_office).get(place).text)
+        assert listed.count("set-clock exercise virtual time") == listed.count("virtual time") == count
+
+
+def test_nothing_is_measured_where_all_times_are_virtual(office: WebOffice) -> None:
+    """And the page says why."""
+    record(office, [Told("KQ-V", exercise=True, virtual_time=True).seen(0, observed=0).events], now=NOW)
+    text = words(page(office))
+    assert "Nothing has been measured yet." in text
+    assert "1 more exercise is left out: its times are virtual." in text
+
+
 def test_what_others_wrote_is_text(office: WebOffice) -> None:
     """Code names come from outside."""
     told = Told("KQ-X", codename="<script>alert(1)</script>\u202e")

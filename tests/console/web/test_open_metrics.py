@@ -59,6 +59,21 @@ def test_a_span_counts_once_it_has_ended_and_not_before(office: WebOffice) -> No
     assert after["keyquell_contained_seconds_bucket"][("no", "+Inf")] == 1
 
 
+def test_what_has_virtual_times_is_counted_and_in_no_duration(office: WebOffice) -> None:
+    """Its ages and spans would be those of a clock that was set."""
+    before = read(office)
+    office.case("KQ-2027-0009", exercise=True, virtual_time=True)
+    office.write(EventKind.CONTAINED, incident="KQ-2027-0009", probes=3)
+    office.case("KQ-2027-0010", exercise=True, virtual_time=True)
+    after = read(office)
+    assert before["keyquell_cases_virtual_time"] == {(): 0}
+    assert after["keyquell_cases_virtual_time"] == {(): 2}
+    assert after["keyquell_contained_seconds_count"] == before["keyquell_contained_seconds_count"]
+    assert sum(after["keyquell_cases_open"].values()) == 4
+    office.write(EventKind.CONTAINED, incident="KQ-2027-0008", probes=3)
+    assert read(office)["keyquell_uncontained_oldest_seconds"][("yes",)] == 0
+
+
 def test_neither_case_nor_key_nor_person_is_named(office: WebOffice) -> None:
     """A collector and its dashboards are read by many."""
     text = TestClient(office.app).get("/metrics", headers={"authorization": f"Bearer {TOKEN}"}).text

@@ -129,11 +129,18 @@ class WebOffice:
         """Add an event."""
         self.wiring.records.append_next(incident, kind=kind, body=body_of(kind, **fields))
 
-    def case(self, incident: str = CASE, *, requested_by: str = "alice", exercise: bool = False) -> None:
+    def case(
+        self,
+        incident: str = CASE,
+        *,
+        requested_by: str = "alice",
+        exercise: bool = False,
+        virtual_time: bool = False,
+    ) -> None:
         """A leaked signing key: revoking its certificate and destroying it cannot be taken back."""
         opened = {"codename": CODENAME, "severity": "high", "exercise": exercise, "requested_by": requested_by}
         kind = EventKind.INCIDENT_OPENED
-        body = body_of(kind, playbook="signing-key-leak", **opened)
+        body = body_of(kind, playbook="signing-key-leak", virtual_time=virtual_time, **opened)
         self.wiring.records.append(incident, kind=kind, body=body, expected_head=GENESIS)
         exposure = Exposure(kind=ExposureKind.SIGNING_KEY, target=KEY, confidence=0.95)
         self.write(EventKind.EXPOSURE_ADDED, incident=incident, exposure=exposure)
