@@ -18,15 +18,12 @@ def postgres(lab_processes: Processes, tmp_path_factory: pytest.TempPathFactory)
     return PostgresServer.start(lab_processes, tmp_path_factory.mktemp("records") / "postgres")
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.lab)])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of a database that nobody has opened yet."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'records.db'}"
-    server: PostgresServer = request.getfixturevalue("postgres")
+@pytest.fixture
+def server_url(postgres: PostgresServer) -> str:
+    """The URL of a PostgreSQL database that nobody has opened yet; its tests are marked ``lab``."""
     database = f"records_{os.urandom(6).hex()}"
-    server.create_database(database)
-    login = conninfo_to_dict(server.admin_dsn_file.read_text().strip())
+    postgres.create_database(database)
+    login = conninfo_to_dict(postgres.admin_dsn_file.read_text().strip())
     return URL.create(
         "postgresql",
         username=str(login["user"]),
@@ -35,3 +32,11 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         port=int(str(login["port"])),
         database=database,
     ).render_as_string(hide_password=False)
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.lab)])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a database that nobody has opened yet."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'records.db'}"
+    return str(request.getfixturevalue("server_url"))
