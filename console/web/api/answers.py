@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Generic, Literal, Self, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
@@ -197,12 +197,17 @@ class MeasureAnswer(_Answer):
 
 
 class KeyAnswer(_Answer):
-    """One key of the inventory and what is wrong with it; ``algorithm`` is empty when no case has read the key."""
+    """One key of the inventory and what is wrong with it.
+
+    ``algorithm`` is empty when no case has read the key, ``rotate_by`` (the last day of its cryptoperiod) when its age
+    is not known or it protects nothing.
+    """
 
     ref: str
     owner: str
     purpose: str
     algorithm: str
+    rotate_by: date | None
     weaknesses: tuple[Weakness, ...]
 
     @classmethod

@@ -294,6 +294,8 @@ def test_key_health_says_what_is_wrong_in_one_sentence(office: WebOffice) -> Non
     """And lists only the keys of one kind when asked; what nobody calls a weakness lists them all."""
     page = signed_in(office).get("/keys")
     assert "attention" in page.text
+    assert "1 overdue" in page.text
+    assert "2026-01-08" in page.text
     only = signed_in(office).get("/keys", params={"only": "never drilled", "page": 99})
     assert "Keys that are never drilled" in only.text
     assert "Every key" in signed_in(office).get("/keys", params={"only": "<b>", "page": 0}).text

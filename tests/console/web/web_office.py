@@ -246,6 +246,7 @@ def _facts() -> KeyFacts:
         purpose="sign",
         state=KeyState.ACTIVE,
         version="1",
+        protecting_since=datetime(2023, 1, 9, 8, 0, tzinfo=UTC),
         containment_unit="key",
         capabilities=can,
         unavailable={each: f"no {each.value} here" for each in sorted(set(Capability) - can)},
