@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from fakes.authenticator import SoftAuthenticator
+from fakes.authenticator import HONEST, Lie, SoftAuthenticator
 
 from flows import step_up
 from flows.background import Background
@@ -140,6 +140,12 @@ class Office:
 def token_of(link: str) -> str:
     """The secret at the end of a link."""
     return link.rpartition("/")[2]
+
+
+def answer(office: Office, token: str, person: str, lie: Lie = HONEST, *, asked: bool = True) -> dict[str, Any]:
+    """What the person's authenticator says to the page behind the link."""
+    options = step_up.look(office.wiring, token).options
+    return office.authenticators[person].get(options, lie, asked=asked)
 
 
 @contextmanager

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from approvers import CASE, CONTAIN, DESTROY, RENEW, Office, open_office, token_of
-from fakes.authenticator import HONEST, PRESENT, Lie, SoftAuthenticator, decoded, encoded
+from approvers import CASE, CONTAIN, DESTROY, RENEW, Office, answer, open_office, token_of
+from fakes.authenticator import PRESENT, Lie, SoftAuthenticator, decoded, encoded
 
 from flows import step_up
 from flows.engine import step_once
@@ -42,12 +42,6 @@ def link(office: Office, person: str) -> str:
     """The token of a fresh link."""
     digest = plan_of(office).digest
     return token_of(step_up.ask(office.wiring, CASE, person=person, digest=digest, via="slack").link)
-
-
-def answer(office: Office, token: str, person: str, lie: Lie = HONEST, *, asked: bool = True) -> dict[str, Any]:
-    """What the person's authenticator says to the page behind the link."""
-    options = step_up.look(office.wiring, token).options
-    return office.authenticators[person].get(options, lie, asked=asked)
 
 
 def approve(office: Office, person: str, *, address: str = "10.0.0.7") -> str:
