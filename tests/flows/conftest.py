@@ -1,4 +1,4 @@
-"""What the tests of ``keyquell serve`` share: one Prefect server, one pager, and a lab for each test."""
+"""What the tests of flows share: the wiring of a shop, one Prefect server, one pager, and a lab for each test of serve."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 from fakes.pagerduty_server import FakePagerDuty
 from serve_lab import ServeLab, serve_lab
+from small_shop import Shop
 
 import flows
+from flows.wiring import Wiring
 from simulations.lab.aws_account import AwsAccount, LabUser
 
 _KEEP = """
@@ -24,6 +26,13 @@ from flows.prefect_server import prefect_server
 with prefect_server(Path(os.environ["KEYQUELL_HOME"])):
     sys.stdin.read()
 """
+
+
+@pytest.fixture
+def wiring(shop: Shop) -> Iterator[Wiring]:
+    """The composition root of a shop that nothing has happened to."""
+    with shop.wiring() as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")

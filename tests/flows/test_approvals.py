@@ -1,8 +1,8 @@
-"""An approval is written on the record it was judged by: races use no request twice and approve no other plan."""
+"""Approvals bind to one plan and are written on the record they were judged by: races use no request twice."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import pytest
 import yaml
+from leaked_key import declared
 from small_shop import Shop
 
 from flows import intake
@@ -31,17 +32,9 @@ ASSERTION = Assertion.model_validate(dict.fromkeys(Assertion.model_fields, "x"))
 
 
 @pytest.fixture
-def wiring(shop: Shop) -> Iterator[Wiring]:
-    """The composition root of a shop that nothing has happened to."""
-    with shop.wiring() as opened:
-        yield opened
-
-
-@pytest.fixture
 def case(wiring: Wiring, shop: Shop) -> str:
     """A case that alice declared, with its plan."""
-    exposure = Exposure(kind=ExposureKind.CREDENTIAL, target=shop.credential, confidence=1.0)
-    return intake.declare(wiring, [exposure], requested_by="alice")
+    return declared(wiring, shop)
 
 
 def plan_of(wiring: Wiring, case: str) -> Plan:
@@ -89,6 +82,39 @@ def another_plan(wiring: Wiring, shop: Shop, case: str) -> Plan:
     fresh.write_text(yaml.safe_dump(estate))
     fresh.replace(shop.estate)
     return intake.replan(wiring, case)
+
+
+def test_approvals_are_void_when_the_plan_changes(wiring: Wiring, shop: Shop) -> None:
+    """Approving binds to the digest: another estate makes another plan, which nobody has approved."""
+    incident_id = declared(wiring, shop)
+    old = wiring.incident(incident_id).plan
+    assert old is not None
+    intake.approve(wiring, incident_id, approver="bob", digest=old.digest)
+    assert len(wiring.incident(incident_id).approvals) == 1
+    shop.estate.write_text(shop.estate.read_text().replace("backup_retention_days: 30", "backup_retention_days: 400"))
+    estate = yaml.safe_load(shop.estate.read_text())
+    estate["contacts"]["managers"] = "ciso"
+    estate["consumers"].append({"name": "another", "owner": "x", "uses": [shop.key]})
+    shop.estate.write_text(yaml.safe_dump(estate))
+    new = intake.replan(wiring, incident_id)
+    assert new.digest != old.digest
+    assert wiring.incident(incident_id).approvals == ()
+    with pytest.raises(InvalidInput, match="digest"):
+        intake.approve(wiring, incident_id, approver="bob", digest=old.digest)
+
+
+@pytest.mark.parametrize(
+    ("approver", "digest", "why"),
+    [("alice", "", "asked for this"), ("bob", "0" * 64, "digest"), ("bob", "short", "digest")],
+)
+def test_a_worthless_approval_is_refused(wiring: Wiring, shop: Shop, approver: str, digest: str, why: str) -> None:
+    """The requester, another plan's digest, and too short a digest approve nothing."""
+    incident_id = declared(wiring, shop)
+    plan = wiring.incident(incident_id).plan
+    assert plan is not None
+    with pytest.raises(InvalidInput, match=why):
+        intake.approve(wiring, incident_id, approver=approver, digest=digest or plan.digest)
+    assert wiring.incident(incident_id).approvals == ()
 
 
 def test_what_the_approval_rests_on_is_in_the_record(wiring: Wiring, case: str) -> None:

@@ -1,58 +1,24 @@
-"""From signals to incidents: one leak is one case, whoever dies or comes twice, and approvals bind to one plan."""
+"""From signals to incidents: one leak is one case, whoever dies or comes twice, and a plan that runs is kept."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 import yaml
+from leaked_key import declared, die_after, finding
 from small_shop import Shop
 
 from flows import intake
-from flows.background import Background
 from flows.engine import contain_now, step_once
-from flows.settings import load_settings
 from flows.wiring import Wiring
-from integrations.records.sql import SqlRecords
 from integrations.secrets import write_secret
-from playbooks.errors import InvalidInput
 from playbooks.event_bodies import SignalUnmatched, read_body
-from playbooks.exposures import Exposure, ExposureKind, Fingerprint, Signal
+from playbooks.exposures import ExposureKind
 from playbooks.plans import Gate, Phase
-from playbooks.record import INSTALLATION, EventKind, verify_chain
+from playbooks.record import INSTALLATION, verify_chain
 
 pytestmark = pytest.mark.lab
-
-
-@pytest.fixture
-def wiring(shop: Shop) -> Iterator[Wiring]:
-    """The composition root of a shop that nothing has happened to."""
-    with shop.wiring() as opened:
-        yield opened
-
-
-def finding(
-    access_key_id: str, external_id: str = "f-1", source: str = "scanner", *, confidence: float = 0.9, hours: float = 0
-) -> Signal:
-    """A scanner's finding of this access key, observed so many hours from now."""
-    return Signal(
-        source=source,
-        external_id=external_id,
-        kind=ExposureKind.CREDENTIAL,
-        fingerprints=(Fingerprint(kind="access-key-id", value=access_key_id),),
-        summary="An access key stands in a public place.",
-        observed_at=datetime.now(UTC) + timedelta(hours=hours),
-        confidence=confidence,
-    )
-
-
-def declared(wiring: Wiring, shop: Shop) -> str:
-    """A person says that the shop's access key is out."""
-    exposure = Exposure(kind=ExposureKind.CREDENTIAL, target=shop.credential, confidence=1.0)
-    return intake.declare(wiring, [exposure], requested_by="alice")
 
 
 def test_what_matches_nothing_opens_nothing(wiring: Wiring) -> None:
@@ -165,7 +131,7 @@ def test_a_second_source_whose_intake_died_half_way_still_opens_the_gate(
     """Whatever was written before the crash, the same finding read again ends in the same confidence and plan."""
     first = intake.ingest(wiring, finding(shop.user.access_key_id, confidence=0.5))
     assert first is not None
-    _die_after(monkeypatch, written)
+    die_after(monkeypatch, written)
     second = finding(shop.user.access_key_id, "t-1", source="trail", confidence=0.6)
     with pytest.raises(KeyboardInterrupt):
         intake.ingest(wiring, second)
@@ -193,7 +159,7 @@ def test_an_intake_that_died_half_way_is_finished_by_the_next(
     wiring: Wiring, shop: Shop, monkeypatch: pytest.MonkeyPatch, written: int
 ) -> None:
     """Whatever was written before the crash, the same signal read again ends in one incident with a plan."""
-    _die_after(monkeypatch, written)
+    die_after(monkeypatch, written)
     signal = finding(shop.user.access_key_id)
     with pytest.raises(KeyboardInterrupt):
         intake.ingest(wiring, signal)
@@ -205,20 +171,6 @@ def test_an_intake_that_died_half_way_is_finished_by_the_next(
     assert incident.plan is not None
     assert len(incident.exposures) == 1
     assert len(incident.signals) == 1
-
-
-def _die_after(monkeypatch: pytest.MonkeyPatch, written: int) -> None:
-    """Let this many events be written, then be interrupted before the next."""
-    real, count = SqlRecords.append, 0
-
-    def append(self: SqlRecords, *arguments: Any, **options: Any) -> Any:
-        nonlocal count
-        if count == written:
-            raise KeyboardInterrupt
-        count += 1
-        return real(self, *arguments, **options)
-
-    monkeypatch.setattr(SqlRecords, "append", append)
 
 
 def test_what_a_running_plan_does_not_cover_becomes_a_case_of_its_own(wiring: Wiring, shop: Shop) -> None:
@@ -255,39 +207,6 @@ def _second_access_key(shop: Shop) -> str:
     return str(made)
 
 
-def test_approvals_are_void_when_the_plan_changes(wiring: Wiring, shop: Shop) -> None:
-    """Approving binds to the digest: another estate makes another plan, which nobody has approved."""
-    incident_id = declared(wiring, shop)
-    old = wiring.incident(incident_id).plan
-    assert old is not None
-    intake.approve(wiring, incident_id, approver="bob", digest=old.digest)
-    assert len(wiring.incident(incident_id).approvals) == 1
-    shop.estate.write_text(shop.estate.read_text().replace("backup_retention_days: 30", "backup_retention_days: 400"))
-    estate = yaml.safe_load(shop.estate.read_text())
-    estate["contacts"]["managers"] = "ciso"
-    estate["consumers"].append({"name": "another", "owner": "x", "uses": [shop.key]})
-    shop.estate.write_text(yaml.safe_dump(estate))
-    new = intake.replan(wiring, incident_id)
-    assert new.digest != old.digest
-    assert wiring.incident(incident_id).approvals == ()
-    with pytest.raises(InvalidInput, match="digest"):
-        intake.approve(wiring, incident_id, approver="bob", digest=old.digest)
-
-
-@pytest.mark.parametrize(
-    ("approver", "digest", "why"),
-    [("alice", "", "asked for this"), ("bob", "0" * 64, "digest"), ("bob", "short", "digest")],
-)
-def test_a_worthless_approval_is_refused(wiring: Wiring, shop: Shop, approver: str, digest: str, why: str) -> None:
-    """The requester, another plan's digest, and too short a digest approve nothing."""
-    incident_id = declared(wiring, shop)
-    plan = wiring.incident(incident_id).plan
-    assert plan is not None
-    with pytest.raises(InvalidInput, match=why):
-        intake.approve(wiring, incident_id, approver=approver, digest=digest or plan.digest)
-    assert wiring.incident(incident_id).approvals == ()
-
-
 def test_a_plan_that_has_begun_is_kept(wiring: Wiring, shop: Shop) -> None:
     """Its steps hold outputs that later steps refer to; planning again changes nothing."""
     incident_id = declared(wiring, shop)
@@ -295,137 +214,6 @@ def test_a_plan_that_has_begun_is_kept(wiring: Wiring, shop: Shop) -> None:
     before = wiring.records.events(incident_id)
     assert intake.replan(wiring, incident_id) == wiring.incident(incident_id).plan
     assert wiring.records.events(incident_id) == before
-
-
-def test_recovery_cannot_be_claimed_without_containment(wiring: Wiring, shop: Shop) -> None:
-    """Closing as recovered needs the proof; closing as a false alarm does not."""
-    incident_id = declared(wiring, shop)
-    with pytest.raises(InvalidInput, match="never proven contained"):
-        intake.close(wiring, incident_id, by="alice", outcome="recovered")
-    intake.close(wiring, incident_id, by="alice", outcome="false-alarm")
-    closed = wiring.incident(incident_id).closed
-    assert closed is not None
-    assert closed.outcome == "false-alarm"
-
-
-def test_many_people_closing_at_once_close_it_once(wiring: Wiring, shop: Shop) -> None:
-    """A second closing event would contradict the record and make it unreadable."""
-    incident_id = declared(wiring, shop)
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda _: intake.close(wiring, incident_id, by="a", outcome="false-alarm"), range(8)))
-    events = wiring.records.events(incident_id)
-    assert sum(event.kind is EventKind.CLOSED for event in events) == 1
-    verify_chain(events)
-    assert wiring.incident(incident_id).closed is not None
-
-
-def test_a_closed_case_stays_readable_whatever_comes_late(wiring: Wiring, shop: Shop) -> None:
-    """Planning again, containing again and another finding do not write what a closed record contradicts."""
-    incident_id = declared(wiring, shop)
-    intake.close(wiring, incident_id, by="alice", outcome="false-alarm")
-    shop.estate.write_text(shop.estate.read_text().replace("owner: platform", "owner: somebody"))
-    intake.replan(wiring, incident_id)
-    contain_now(wiring, incident_id)
-    assert shop.credential_active()
-    assert wiring.incident(incident_id).closed is not None
-    again = intake.ingest(wiring, finding(shop.user.access_key_id))
-    assert again not in (None, incident_id)
-
-
-def test_a_finding_of_a_closed_case_opens_nothing_unless_it_says_something_new(wiring: Wiring, shop: Shop) -> None:
-    """A nightly scan, or a webhook sent again, must not reopen a false alarm; new words, and new findings, do."""
-    signal = finding(shop.user.access_key_id)
-    first = intake.ingest(wiring, signal)
-    assert first is not None
-    intake.close(wiring, first, by="alice", outcome="false-alarm")
-    nightly = signal.model_copy(update={"observed_at": signal.observed_at + timedelta(days=1)})
-    with shop.wiring() as another:
-        for seen_by in (wiring, another):
-            assert intake.take_in(seen_by, nightly) == intake.Taken(first, "settled")
-    assert len(wiring.records.incidents()) == 1
-    again = intake.take_in(wiring, nightly.model_copy(update={"summary": "Seen 9 times."}))
-    assert again.how == "opened"
-
-
-def test_a_finding_of_a_case_that_was_never_contained_opens_it_anew(wiring: Wiring, shop: Shop) -> None:
-    """What was given up may be tried again."""
-    signal = finding(shop.user.access_key_id)
-    first = intake.ingest(wiring, signal)
-    assert first is not None
-    intake.close(wiring, first, by="alice", outcome="not-contained")
-    assert intake.take_in(wiring, signal).how == "opened"
-
-
-def form(wiring: Wiring, shop: Shop, origin: str = "view:V1", **more: Any) -> str:
-    """The same form, submitted."""
-    exposure = Exposure(kind=ExposureKind.CREDENTIAL, target=shop.credential, confidence=1.0)
-    return intake.declare(wiring, [exposure], requested_by="alice", origin=origin, **more)
-
-
-def test_one_form_is_one_incident_however_often_it_is_submitted(wiring: Wiring, shop: Shop) -> None:
-    """Eight at once, in two processes' worth of wirings; another form is another case."""
-    with shop.wiring() as another, ThreadPoolExecutor(8) as pool:
-        found = set(pool.map(lambda number: form((wiring, another)[number % 2], shop), range(8)))
-    [incident_id] = found
-    assert wiring.records.incidents() == [incident_id]
-    assert wiring.incident(incident_id).origin == "view:V1"
-    assert form(wiring, shop, origin="view:V2") != incident_id
-    assert len(wiring.records.incidents()) == 2
-
-
-def test_a_form_submitted_again_after_midnight_is_still_the_same(shop: Shop) -> None:
-    """The id holds the day; the record is asked whatever the day."""
-    now = datetime(2026, 3, 2, 23, 59, 59, tzinfo=UTC)
-    with Wiring.open(load_settings(shop.config), clock=lambda: now) as wiring:
-        first = form(wiring, shop)
-        now += timedelta(seconds=2)
-        assert form(wiring, shop) == first
-
-
-def test_a_form_is_remembered_when_its_case_is_closed(wiring: Wiring, shop: Shop) -> None:
-    """A submission that comes late opens nothing and changes nothing."""
-    incident_id = form(wiring, shop)
-    intake.close(wiring, incident_id, by="alice", outcome="false-alarm")
-    before = wiring.records.events(incident_id)
-    assert form(wiring, shop) == incident_id
-    assert wiring.records.events(incident_id) == before
-
-
-@pytest.mark.parametrize("written", range(1, 5))
-def test_a_declaration_that_died_half_way_is_finished_by_its_repetition(
-    wiring: Wiring, shop: Shop, monkeypatch: pytest.MonkeyPatch, written: int
-) -> None:
-    """One incident, one note, one exposure, one plan."""
-    _die_after(monkeypatch, written)
-    with pytest.raises(KeyboardInterrupt):
-        form(wiring, shop, note="seen in a public repository")
-    monkeypatch.undo()
-    incident_id = form(wiring, shop, note="seen in a public repository")
-    assert wiring.records.incidents() == [incident_id]
-    kinds = [event.kind for event in wiring.records.events(incident_id)]
-    assert [kinds.count(kind) for kind in (EventKind.NOTE, EventKind.EXPOSURE_ADDED, EventKind.PLAN_MADE)] == [1, 1, 1]
-
-
-def test_a_declaration_that_died_before_its_plan_is_planned_and_contained_by_whoever_comes(
-    wiring: Wiring, shop: Shop, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The next process contains it at once, without waiting for the flow."""
-    _die_after(monkeypatch, 2)
-    with pytest.raises(KeyboardInterrupt):
-        declared(wiring, shop)
-    monkeypatch.undo()
-    [incident_id] = wiring.records.incidents()
-    background = Background(wiring)
-    background.contain(incident_id)
-    background.wait(seconds=30)
-    assert wiring.incident(incident_id).contained_at is not None
-
-
-def test_an_id_that_is_taken_is_not_shared(wiring: Wiring, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ids are short: chance may draw the same twice, and then draws again."""
-    draws = iter([b"same", b"same", b"else"])
-    monkeypatch.setattr("flows.opening._randomness", lambda origin, attempt: next(draws))
-    assert declared(wiring, shop) != declared(wiring, shop)
 
 
 def test_a_stranger_at_a_watched_key_opens_a_case_that_asks_a_person(shop: Shop) -> None:
