@@ -1,4 +1,4 @@
-"""What the tests of flows share: the wiring of a shop, one Prefect server, one pager, and a lab for each test of serve."""
+"""What the tests of flows share: the wiring of a shop; and for ``serve`` one Prefect server, one pager, and labs."""
 
 from __future__ import annotations
 
