@@ -4,22 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
+from at_terminal import answer
 from fakes.time_stamp_authority import TimeStamps
 from small_shop import Shop
 
 from console.main import run
 from console.output import ExitCode
-
-
-def answer(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, Any]:
-    """Run with --json; the exit code and the one document on standard output."""
-    capsys.readouterr()
-    code = run([*arguments, "--json"])
-    return code, json.loads(capsys.readouterr().out)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+from at_terminal import text
 from small_shop import Shop
 
 from console.main import run
@@ -58,23 +59,15 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def call(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
-    """Run `inventory …`; the exit code, standard output and standard error."""
-    capsys.readouterr()
-    code = run(["inventory", *words])
-    said = capsys.readouterr()
-    return code, said.out, said.err
-
-
 def export(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
     """Run `inventory export`."""
-    return call(capsys, "export", "--format", "cyclonedx", *words)
+    return text(capsys, "inventory", "export", "--format", "cyclonedx", *words)
 
 
 def test_what_goes_out_comes_in_again(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """By way of files and of standard output; the inventory stays what it was."""
     assert export(capsys, "--output", "estate.cdx.json")[0] == ExitCode.OK
-    code, out, _ = call(capsys, "import", "estate.cdx.json", "--output", "again.yaml")
+    code, out, _ = text(capsys, "inventory", "import", "estate.cdx.json", "--output", "again.yaml")
     assert (code, "the inventory was not changed" in out) == (ExitCode.OK, True)
     assert load_estate(place / "again.yaml") == load_estate(place / "estate.yaml")
     assert (place / "estate.yaml").read_text(encoding="utf-8") == ESTATE
@@ -83,7 +76,7 @@ def test_what_goes_out_comes_in_again(place: Path, capsys: pytest.CaptureFixture
     code, printed, _ = export(capsys, "--spec", "1.7")
     assert (code, parse(printed.encode())["specVersion"]) == (ExitCode.OK, "1.7")
     (place / "printed.json").write_text(printed, encoding="utf-8")
-    _, fragment, _ = call(capsys, "import", "printed.json")
+    _, fragment, _ = text(capsys, "inventory", "import", "printed.json")
     (place / "fragment.yaml").write_text(fragment, encoding="utf-8")
     assert load_estate(place / "fragment.yaml") == load_estate(place / "estate.yaml")
 
@@ -92,22 +85,22 @@ def test_a_file_is_replaced_only_when_told_so(place: Path, capsys: pytest.Captur
     """Of export and import; the estate itself is no exception."""
     assert export(capsys, "--output", "made.json")[0] == ExitCode.OK
     for words in (["export", "--format", "cyclonedx"], ["import", "made.json"]):
-        code, _, err = call(capsys, *words, "--output", "estate.yaml")
+        code, _, err = text(capsys, "inventory", *words, "--output", "estate.yaml")
         assert (code, "estate.yaml exists" in err, "--replace" in err) == (ExitCode.USAGE, True, True)
     assert (place / "estate.yaml").read_text(encoding="utf-8") == ESTATE
-    assert call(capsys, "import", "made.json", "--output", "estate.yaml", "--replace")[0] == ExitCode.OK
-    assert call(capsys, "import", "made.json", "--output", "no/where.yaml")[0] == ExitCode.USAGE
+    assert text(capsys, "inventory", "import", "made.json", "--output", "estate.yaml", "--replace")[0] == ExitCode.OK
+    assert text(capsys, "inventory", "import", "made.json", "--output", "no/where.yaml")[0] == ExitCode.USAGE
 
 
 def test_a_document_is_compared_with_the_inventory(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """New, different, missing; then the same."""
     export(capsys, "--output", "made.json")
-    assert "say the same" in call(capsys, "import", "made.json", "--against")[1]
+    assert "say the same" in text(capsys, "inventory", "import", "made.json", "--against")[1]
     standing: dict[str, Any] = yaml.safe_load(ESTATE)
     standing["keys"][0]["owner"] = "somebody else"
     standing["keys"][1]["ref"] = "aws-kms:cloud/k2"
     (place / "estate.yaml").write_text(yaml.safe_dump(standing), encoding="utf-8")
-    code, out, _ = call(capsys, "import", "made.json", "--against")
+    code, out, _ = text(capsys, "inventory", "import", "made.json", "--against")
     assert code == ExitCode.OK
     assert out.splitlines() == [
         "1 new:",
@@ -117,13 +110,13 @@ def test_a_document_is_compared_with_the_inventory(place: Path, capsys: pytest.C
         "1 missing in the document:",
         "  key aws-kms:cloud/k2",
     ]
-    _, out, _ = call(capsys, "import", "made.json", "--against", "--json")
+    _, out, _ = text(capsys, "inventory", "import", "made.json", "--against", "--json")
     assert json.loads(out)["differences"]["missing"] == [["key", "aws-kms:cloud/k2"]]
 
 
 def test_keys_of_others_are_asked_about(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Their value is not repeated, and what they are called moves no cursor; what is printed is still YAML."""
-    code, out, _ = call(capsys, "import", "foreign.json")
+    code, out, _ = text(capsys, "inventory", "import", "foreign.json")
     assert code == ExitCode.OK
     assert "which connection holds it?" in out
     assert "# 1 referred to and not in the document:\n#   gone" in out
@@ -131,7 +124,7 @@ def test_keys_of_others_are_asked_about(place: Path, capsys: pytest.CaptureFixtu
     assert "canary-77" not in out
     assert "\x1b" not in out
     assert yaml.safe_load(out) == {"version": 1}
-    _, out, _ = call(capsys, "import", "foreign.json", "--json")
+    _, out, _ = text(capsys, "inventory", "import", "foreign.json", "--json")
     assert [each["place"] for each in json.loads(out)["unconnected"]] == ["crypto/key/1"]
     assert "canary-77" not in out
 
@@ -147,7 +140,7 @@ def test_a_pin_in_a_free_text_is_not_exported(place: Path, capsys: pytest.Captur
 
 def test_options_of_documents_are_refused_for_an_estate(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """`--output` with an estate would not do what it says."""
-    code, _, err = call(capsys, "import", "estate.yaml", "--output", "x.yaml")
+    code, _, err = text(capsys, "inventory", "import", "estate.yaml", "--output", "x.yaml")
     assert (code, "are for CycloneDX documents" in err) == (ExitCode.USAGE, True)
     assert not (place / "x.yaml").exists()
 
@@ -155,7 +148,7 @@ def test_options_of_documents_are_refused_for_an_estate(place: Path, capsys: pyt
 def test_a_bad_document_is_named_and_changes_nothing(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Also not the inventory."""
     (place / "bad.json").write_text('{"bomFormat": "CycloneDX", "specVersion": "1.1"}', encoding="utf-8")
-    code, _, err = call(capsys, "import", "bad.json")
+    code, _, err = text(capsys, "inventory", "import", "bad.json")
     assert (code, "bad.json: specVersion is '1.1'" in err) == (ExitCode.USAGE, True)
     assert (place / "estate.yaml").read_text(encoding="utf-8") == ESTATE
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
 import pwd
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import at_terminal
 import pyotp
 import pytest
 from approvers import CASE, CONTAIN, CREDENTIAL, PEOPLE, PEOPLE_BY_NAME, RENEW, Office, open_office, token_of
@@ -49,13 +50,7 @@ def sit_as(monkeypatch: pytest.MonkeyPatch) -> SitAs:
 @pytest.fixture
 def answer(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, Any]]:
     """Run with --json; the exit code and the one document on standard output."""
-
-    def ask(*arguments: str) -> tuple[int, Any]:
-        capsys.readouterr()
-        code = run([*arguments, "--json"])
-        return code, json.loads(capsys.readouterr().out)
-
-    return ask
+    return partial(at_terminal.answer, capsys)
 
 
 Answer = Callable[..., tuple[int, Any]]
