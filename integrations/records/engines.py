@@ -30,6 +30,11 @@ _MEANINGS = (
     ),
     (("unable to open", "does not exist"), "the database cannot be opened", "Check the path and its permissions."),
     (("database is locked", "database table is locked"), "the database is busy", "Try again in a moment."),
+    (
+        ("lock timeout",),
+        "another session was in the way for too long",
+        "End its transaction (a backup, an open psql) or wait for it, and try again.",
+    ),
     (("password authentication", "permission denied"), "the login was refused", "Check the record's URL."),
     (("connection", "timeout", "terminat", "closed"), "the database does not answer", "Start it and try again."),
 )
@@ -49,7 +54,8 @@ def create(url: str) -> Engine:
 def record_error(engine: Engine, error: SQLAlchemyError) -> RecordError:
     """A database error in words for a responder; the URL's password and the SQL are not repeated."""
     place = engine.url.database or engine.url.host or "the database"
-    cause = getattr(error, "orig", None) or error
+    # A lost connection may come as SQLAlchemy's refusal to go on with it: what the driver said is then behind it.
+    cause = getattr(error, "orig", None) or getattr(error.__context__, "orig", None) or error
     said = f"{type(cause).__name__} {cause}".lower()
     for signs, fact, hint in _MEANINGS:
         if any(sign in said for sign in signs):

@@ -2,12 +2,16 @@
 
 Migrations are Alembic's, in ``migrations/``; they run when the record is opened, one opener at a time.  A database that
 was made before there were migrations has the table ``events`` and nothing else: it counts as revision 0001.
+
+SQLite takes all revisions in one transaction.  On PostgreSQL each is a transaction of its own, in which its number is
+written too; what it does outside of that, so that others may write meanwhile, must bear being broken off and repeated.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from sqlalchemy import Column, Connection, Engine, Index, Integer, MetaData, String, Table, Text, func, inspect, select
@@ -20,6 +24,7 @@ HEAD = "0002"
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _SCHEMA_LOCK = 0x6B657971  # "keyq": the advisory lock under which PostgreSQL's schema is made
 _PATIENT_MS = 600_000
+_ASK_AGAIN_SECONDS = 0.1
 _METADATA = MetaData()
 
 EVENTS = Table(
@@ -72,29 +77,58 @@ def revision(connection: Connection) -> str:
     return "0001" if tables.has_table(EVENTS.name) else ""
 
 
+def _alone(engine: Engine) -> AbstractContextManager[Connection]:
+    """A connection that no other opener has at the same time."""
+    return _alone_in_file(engine) if engine.dialect.name == "sqlite" else _alone_on_server(engine)
+
+
 @contextmanager
-def _alone(engine: Engine) -> Iterator[Connection]:
-    """A transaction that no other opener has at the same time; all of it counts, or nothing."""
-    if engine.dialect.name == "sqlite":
-        with engine.connect() as connection:
-            before = connection.exec_driver_sql("PRAGMA busy_timeout").scalar()
-            connection.exec_driver_sql(f"PRAGMA busy_timeout={_PATIENT_MS}")
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-            try:
-                yield connection
-            except BaseException:
-                connection.exec_driver_sql("ROLLBACK")
-                raise
-            else:
-                connection.exec_driver_sql("COMMIT")
-            finally:
-                connection.exec_driver_sql(f"PRAGMA busy_timeout={before}")
-        return
-    with engine.execution_options(isolation_level="READ COMMITTED").begin() as connection:
-        connection.exec_driver_sql(f"SET LOCAL lock_timeout={_PATIENT_MS}")
-        connection.exec_driver_sql(f"SET LOCAL statement_timeout={_PATIENT_MS}")
-        connection.execute(select(func.pg_advisory_xact_lock(_SCHEMA_LOCK)))
-        yield connection
+def _alone_in_file(engine: Engine) -> Iterator[Connection]:
+    """In one transaction: all of it counts, or nothing."""
+    with engine.connect() as connection:
+        before = connection.exec_driver_sql("PRAGMA busy_timeout").scalar()
+        connection.exec_driver_sql(f"PRAGMA busy_timeout={_PATIENT_MS}")
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        try:
+            yield connection
+        except BaseException:
+            connection.exec_driver_sql("ROLLBACK")
+            raise
+        else:
+            connection.exec_driver_sql("COMMIT")
+        finally:
+            connection.exec_driver_sql(f"PRAGMA busy_timeout={before}")
+
+
+@contextmanager
+def _alone_on_server(engine: Engine) -> Iterator[Connection]:
+    """With PostgreSQL's advisory lock, which ends with the session: that of a killed opener ends with its statement."""
+    with engine.execution_options(isolation_level="READ COMMITTED").connect() as connection:
+        try:
+            connection.exec_driver_sql(f"SET lock_timeout={_PATIENT_MS}")
+            connection.exec_driver_sql("SET statement_timeout=0")
+            connection.commit()
+            _wait_for_turn(connection)
+            yield connection
+        finally:
+            connection.invalidate()  # It is closed, not given back: the lock and the settings go with it.
+
+
+def _wait_for_turn(connection: Connection) -> None:
+    # Asked again and again: a statement that waits for the lock has a snapshot, and its holder, when it builds an index
+    # CONCURRENTLY, waits for the end of every snapshot.
+    deadline = time.monotonic() + _PATIENT_MS / 1000
+    while True:
+        ours = connection.execute(select(func.pg_try_advisory_lock(_SCHEMA_LOCK))).scalar()
+        connection.commit()
+        if ours:
+            return
+        if time.monotonic() > deadline:
+            raise RecordError(
+                "another process has been bringing the record's tables up to date for too long.",
+                hint="See what it waits for (pg_stat_activity); try again when it has ended.",
+            )
+        time.sleep(_ASK_AGAIN_SECONDS)
 
 
 def _migrate(connection: Connection, found: str) -> None:
@@ -113,6 +147,8 @@ def _migrate(connection: Connection, found: str) -> None:
     if found and not inspect(connection).has_table(_REVISION.name):
         _REVISION.create(connection)
         connection.execute(_REVISION.insert().values(version_num=found))
+    if connection.dialect.name != "sqlite":
+        connection.commit()  # Alembic begins one for each revision, and can leave only what it began.
     with EnvironmentContext(Config(), script, fn=lambda now, _context: script._upgrade_revs(HEAD, now)) as environment:
-        environment.configure(connection=connection)
+        environment.configure(connection=connection, transaction_per_migration=True)
         environment.run_migrations()
