@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import json
 import logging
 import sqlite3
@@ -12,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from knocking import FINDING, signed
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.testclient import TestClient
-from web_office import CASE, CODENAME, HOOK_SECRET, LEAKED, SENDERS, WebOffice, token_of, web_office
+from web_office import CASE, CODENAME, WebOffice, token_of, web_office
 
 from console.web.addresses import client_address
 from console.web.app import create_app
@@ -28,31 +27,6 @@ from playbooks.visible import visible
 
 NOWHERE = "no-such-token".ljust(43, "-")
 """In the form of a link's token, and nobody's."""
-FINDING = json.dumps({"id": "leak-1", "hash": LEAKED["value"]}).encode()
-
-
-@pytest.fixture
-def office(tmp_path: Path) -> Iterator[WebOffice]:
-    """An office with senders of webhooks, and a case."""
-    with web_office(tmp_path, **SENDERS) as found:
-        found.case()
-        yield found
-
-
-@pytest.fixture
-def client(office: WebOffice) -> TestClient:
-    """Speaks to the office's app; an error inside would raise here."""
-    return TestClient(office.app)
-
-
-def signed(body: bytes, *, by: str = "scanner") -> dict[str, str]:
-    """The headers with which the sender would send this body."""
-    digest = hmac.new(HOOK_SECRET.encode(), body, hashlib.sha256).hexdigest()
-    return {
-        "scanner": {"x-signature-256": digest},
-        "github": {"x-hub-signature-256": f"sha256={digest}", "x-github-event": "secret_scanning_alert"},
-        "pagerduty": {"x-pagerduty-signature": f"v1={digest}"},
-    }[by]
 
 
 def break_record(office: WebOffice) -> None:

@@ -1,0 +1,24 @@
+"""What tests of the web door share: an office with senders of webhooks, and whoever knocks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+from web_office import SENDERS, WebOffice, web_office
+
+
+@pytest.fixture
+def office(tmp_path: Path) -> Iterator[WebOffice]:
+    """An office with senders of webhooks, and a case."""
+    with web_office(tmp_path, **SENDERS) as found:
+        found.case()
+        yield found
+
+
+@pytest.fixture
+def client(office: WebOffice) -> TestClient:
+    """Whoever knocks; an error inside would raise here."""
+    return TestClient(office.app)
