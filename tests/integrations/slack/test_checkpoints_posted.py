@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from fakes.slack_listener import clock
 from fakes.slack_server import FakeSlack
 from sealed_checkpoint import CONTENT, INCIDENT, checkpoint
+from shown_case import impatient
 
 from integrations.registry import open_adapter
 from playbooks.errors import NotFound, Refused, Throttled, Unreachable
@@ -18,25 +18,9 @@ NEW = Callable[[], Any]
 
 
 @pytest.fixture
-def slack() -> Iterator[FakeSlack]:
-    with FakeSlack() as running:
-        yield running
-
-
-@pytest.fixture
-def new(slack: FakeSlack, tmp_path: Path) -> NEW:
+def new(options: dict[str, Any]) -> NEW:
     """The anchor as a new process would have it."""
-    token = tmp_path / "bot-token"
-    token.write_text(slack.bot_token)
-    reference = f"file:{token}"
-    options = {"mode": "http", "bot_token": reference, "signing_secret": reference, "base_url": slack.base_url}
-
-    def make() -> Any:
-        made = open_adapter("anchors", "slack", name="slack", options=options, clock=lambda: datetime.now(UTC))
-        made._calls._client.timeout = 1  # the tests do not wait as long as a responder would
-        return made
-
-    return make
+    return lambda: impatient(open_adapter("anchors", "slack", name="slack", options=options, clock=clock))
 
 
 @pytest.fixture
