@@ -16,10 +16,38 @@ from playbooks.incident import Incident
 from playbooks.plans import Phase
 from playbooks.record import Event
 
-WIDTH = 1100.0
-_LEFT, _FIRST, _RIGHT, _TOP, _ROW, _THIN, _THINNEST = 112.0, 150.0, 820.0, 26.0, 30.0, 8.0, 3.0
+_TOP, _THIN, _THINNEST = 26.0, 8.0, 3.0
 _UNIT_SECONDS = 1.0
 _TICKS = (1, 10, 60, 600, 3600, 36000, 86400, 864000, 8640000)
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where things stand, in CSS pixels; ``y`` of a row is its middle.
+
+    ``left`` is where what has no known beginning begins, ``first`` to ``last`` the axis.  What a row says stands at
+    ``said_x`` (its end when ``from_the_right``), ``text_y`` below the row's middle like its name; bars ``bar_y`` below
+    it.  A second line of words follows ``second`` after the first.
+    """
+
+    name: str
+    width: float
+    left: float
+    first: float
+    last: float
+    said_x: float
+    from_the_right: bool
+    row: float
+    second: float
+    text_y: float
+    bar_y: float
+    tick_gap: float
+
+
+WIDE = Layout("wide", 1100.0, 112.0, 150.0, 820.0, 836.0, False, 30.0, 15.0, 4.5, -7.0, 52.0)
+"""Names to the left of the bars, words to their right."""
+NARROW = Layout("narrow", 340.0, 0.0, 22.0, 318.0, 338.0, True, 44.0, 32.0, -12.0, -5.0, 44.0)
+"""For a phone: names and words above the bars."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +64,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A line of the picture: its name at the left, what it says at the right, and the middle of its height."""
+    """A line of the picture: its name, what it says, and the middle of its height."""
 
     name: str
     said: str
@@ -53,7 +81,7 @@ class CasePicture:
     bars: tuple[Bar, ...]
     ticks: tuple[tuple[float, str], ...]
     zero: float
-    width: float = WIDTH
+    layout: Layout
 
     @property
     def words(self) -> str:
@@ -67,11 +95,13 @@ class _Scale:
 
     first: float
     last: float
+    layout: Layout
 
     def x(self, seconds: float) -> float:
         low, high = _logarithm(self.first), _logarithm(self.last)
         share = (_logarithm(seconds) - low) / (high - low)
-        return round(_FIRST + min(max(share, 0.0), 1.0) * (_RIGHT - _FIRST), 1)
+        length = self.layout.last - self.layout.first
+        return round(self.layout.first + min(max(share, 0.0), 1.0) * length, 1)
 
     def ticks(self) -> tuple[tuple[float, str], ...]:
         """At round times, not too near to one another."""
@@ -79,20 +109,22 @@ class _Scale:
         placed: list[tuple[float, str]] = []
         for seconds in wanted:
             x = self.x(seconds)
-            if self.first <= seconds <= self.last and all(abs(x - other) > 52 for other, _ in placed):
+            if self.first <= seconds <= self.last and all(abs(x - other) > self.layout.tick_gap for other, _ in placed):
                 placed.append((x, since(seconds) if seconds else "0"))
         return tuple(sorted(placed))
 
 
-def draw_case(incident: Incident, events: Sequence[Event], *, zero: datetime, now: datetime) -> CasePicture:
+def draw_case(
+    incident: Incident, events: Sequence[Event], *, zero: datetime, now: datetime, layout: Layout = WIDE
+) -> CasePicture:
     """The case as of ``now`` (aware); ``zero`` is when it was noticed, or else opened."""
     end = incident.closed.at if incident.closed else now
     spans = step_spans(events)
     earliest, latest = _began(incident)
     times = [zero, end, *(at for at in (earliest, latest) if at), *(at for span in spans for at in span[2:4])]
     after = [(at - zero).total_seconds() for at in times]
-    scale = _Scale(min(*after, -_UNIT_SECONDS), max(*after, 10.0))
-    drawing = _Drawing(incident, zero, end, scale)
+    scale = _Scale(min(*after, -_UNIT_SECONDS), max(*after, 10.0), layout)
+    drawing = _Drawing(incident, zero, end, scale, _TOP + layout.row / 2)
     drawing.exposed(earliest, latest)
     for name, at, tone in _milestones(incident):
         drawing.milestone(name, at, tone)
@@ -101,8 +133,8 @@ def draw_case(incident: Incident, events: Sequence[Event], *, zero: datetime, no
         mine = [each for each in spans if phase_of(each[0], incident.plan) == phase.value]
         if mine:
             drawing.phase(phase, mine)
-    height = drawing.y - _ROW / 2 + 24
-    return CasePicture(height, tuple(drawing.rows), tuple(drawing.bars), scale.ticks(), scale.x(0))
+    height = drawing.y - layout.row / 2 + 24
+    return CasePicture(height, tuple(drawing.rows), tuple(drawing.bars), scale.ticks(), scale.x(0), layout)
 
 
 def _began(incident: Incident) -> tuple[datetime | None, datetime | None]:
@@ -139,7 +171,7 @@ class _Drawing:
     zero: datetime
     end: datetime
     scale: _Scale
-    y: float = _TOP + _ROW / 2
+    y: float
     rows: list[Row] = field(default_factory=list)
     bars: list[Bar] = field(default_factory=list)
 
@@ -150,12 +182,12 @@ class _Drawing:
             self._row("Exposed", "nothing is known to be exposed", "plain")
             return
         since_when = f"began {_at(earliest)} or later" if earliest else "its beginning is not known"
-        sure = self._x(latest or self.zero)
-        self._bar(self._x(earliest) if earliest else _LEFT, sure, "maybe", f"perhaps exposed; {since_when}")
+        begun, sure = self._x(earliest) if earliest else self.scale.layout.left, self._x(latest or self.zero)
+        self._bar(begun, sure, "maybe", f"perhaps exposed; {since_when}")
         said = f"exposed from {_at(latest or self.zero)} at the latest"
         self._bar(sure, self._x(contained or self.end), "exposed", said)
         self._row("Exposed", f"until {_at(contained)}" if contained else "goes on", "plain" if contained else "bad")
-        self.y -= _ROW / 2
+        self.y += self.scale.layout.second - self.scale.layout.row
         self._row("", since_when, "plain")
 
     def milestone(self, name: str, at: datetime | None, tone: str) -> None:
@@ -173,7 +205,8 @@ class _Drawing:
     def phase(self, phase: Phase, spans: Sequence[Span]) -> None:
         """Every attempt at a step of the phase; those that overlap stand below one another."""
         ends: list[float] = []
-        top = self.y - _ROW / 2 + 7
+        layout = self.scale.layout
+        top = self.y + layout.bar_y - 1
         for step, attempt, start, end, result in spans:
             x = self._x(start)
             width = max(self._x(end) - x, _THINNEST)
@@ -182,22 +215,21 @@ class _Drawing:
             again = f", attempt {attempt}" if attempt > 1 else ""
             title = f"{step}{again}: {result}, {_lasted(end - start)}"
             self.bars.append(Bar(x, top + lane * (_THIN + 2), width, _THIN, f"step-{tone_of(result)}", title))
-        height = max(len(ends) * (_THIN + 2) + 14, _ROW)
+        more = max(len(ends) * (_THIN + 2) - 2 - (layout.row / 2 + 1), 0.0)
         steps = len({each[0] for each in spans})
         proven = sum(each[4] == "proven" for each in spans)
-        self.y += (height - _ROW) / 2
         self._row(phase_name(phase), f"{steps} step{'s' if steps > 1 else ''} begun, {proven} proven", "phase")
-        self.y += (height - _ROW) / 2
+        self.y += more
 
     def _x(self, at: datetime) -> float:
         return self.scale.x((at - self.zero).total_seconds())
 
     def _bar(self, start: float, end: float, style: str, title: str) -> None:
-        self.bars.append(Bar(start, self.y - 7, max(end - start, _THINNEST), 14, style, title))
+        self.bars.append(Bar(start, self.y + self.scale.layout.bar_y, max(end - start, _THINNEST), 14, style, title))
 
     def _row(self, name: str, said: str, tone: str) -> None:
         self.rows.append(Row(name, said, tone, self.y))
-        self.y += _ROW
+        self.y += self.scale.layout.row
 
 
 def _logarithm(seconds: float) -> float:

@@ -34,7 +34,7 @@ _HOW = {
 }
 """What is then possible with something, by the edge over which it is reached."""
 _CREDENTIALS, _KEYS, _THINGS, _SERVICES = 0, 1, 100, 101
-_LETTERS = 26
+_LETTERS = 20
 
 
 @dataclass(frozen=True, slots=True)

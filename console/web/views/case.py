@@ -11,7 +11,7 @@ from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import HTMLResponse
 
 from console.report import sections
-from console.web.case_picture import draw_case
+from console.web.case_picture import NARROW, WIDE, draw_case
 from console.web.census_bar import census_bar
 from console.web.deadline_rows import CaseRows, case_rows, forms
 from console.web.site import Site
@@ -61,12 +61,12 @@ def _one(site: Site, visitor: Visitor, incident_id: str) -> dict[str, Any]:
     incident, events = site.wiring.incident(incident_id), site.wiring.records.events(incident_id)
     timings = Timings.of(events)
     cases = site.overview.all() if incident.exercise and incident.closed is None else []
-    zero = timings.detected_at or incident.opened_at
+    zero, now = timings.detected_at or incident.opened_at, site.wiring.clock()
     verified, head = sections.chain(events)
     return {
         "card": card(site, incident_id),
         "incident": incident,
-        "picture": draw_case(incident, events, zero=zero, now=site.wiring.clock()),
+        "pictures": [draw_case(incident, events, zero=zero, now=now, layout=each) for each in (WIDE, NARROW)],
         "detected": timings.detected_at,
         "zero": zero,
         "censuses": [census_bar(each) for each in incident.censuses.values()],

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from visiting import visiting
 from web_office import CASE, KEY, WebOffice, web_office
 
-from console.web.case_picture import draw_case
+from console.web.case_picture import NARROW, WIDE, draw_case
 from console.web.census_bar import census_bar, size
 from playbooks.event_bodies import body_of
 from playbooks.exposures import Exposure, ExposureKind, Interval
@@ -150,3 +151,21 @@ def test_the_picture_tells_what_may_from_what_must_have_been_exposed(office: Web
     assert sure.x < picture.zero < sure.x + sure.width
     places = [x for x, _ in picture.ticks]
     assert places == sorted(places)
+
+
+def test_a_phone_is_shown_the_same_within_its_width(office: WebOffice) -> None:
+    """Nothing that is said on a desk is left out, no bar leaves the picture, and no words stand upon bars or words."""
+    records, incident = office.wiring.records, office.wiring.incident(CASE)
+    zero = incident.opened_at
+    wide, narrow = (
+        draw_case(incident, records.events(CASE), zero=zero, now=zero + timedelta(days=40), layout=each)
+        for each in (WIDE, NARROW)
+    )
+    assert narrow.words == wide.words
+    for picture in (wide, narrow):
+        assert all(each.x >= 0 and each.x + each.width <= picture.layout.width for each in picture.bars)
+        assert all(0 <= x <= picture.layout.width - 20 for x, _ in picture.ticks)
+        assert all(each.y + each.height <= picture.height - 20 for each in picture.bars)
+    words = [each.y + narrow.layout.text_y for each in narrow.rows]
+    assert all(later - earlier >= 14 for earlier, later in pairwise(words))
+    assert not [each for each in narrow.bars if any(each.y < line < each.y + each.height for line in words)]
