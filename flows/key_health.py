@@ -20,7 +20,7 @@ from playbooks.summary import Summary
 
 def key_health(wiring: Wiring, cases: list[Summary]) -> Healths:
     """Every key of the estate, the most urgent first.  Raises InvalidInput when the estate cannot be read."""
-    drilled = {target for case in cases if case.exercise for target in case.targets}
+    drilled = {target for case in cases if case.is_drill for target in case.targets}
     return _last_read(wiring).health(wiring.estate, frozenset(drilled), wiring.clock().astimezone(UTC).date())
 
 

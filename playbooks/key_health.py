@@ -44,7 +44,7 @@ WORDS = {
     Weakness.OVERDUE: "Its cryptoperiod is over (NIST SP 800-57 Part 1 r5, 5.3): rotate it.",
     Weakness.OWNERLESS: "Nobody is named whom to call when it leaks.",
     Weakness.UNUSED: "No data, certificate, credential or service of the inventory hangs on it.",
-    Weakness.NEVER_DRILLED: "No exercise was ever about it.",
+    Weakness.NEVER_DRILLED: "No drill was ever about it.",
     Weakness.QUANTUM_VULNERABLE: "A large quantum computer would break its algorithm (NIST IR 8547).",
     Weakness.AGE_UNKNOWN: "Neither its backend nor the inventory says since when it protects.",
     Weakness.NOT_READ: "No case has read it from its backend, so that its algorithm is not known here.",

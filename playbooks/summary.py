@@ -58,6 +58,11 @@ class Summary(BaseModel):
         return next(each for each in self.measures if each.name is name).at(now)
 
     @property
+    def is_drill(self) -> bool:
+        """Was a response practised in real time?  A tabletop on a set clock touches no key."""
+        return self.exercise and not self.virtual_time
+
+    @property
     def open(self) -> bool:
         """Is the case still going on?"""
         return self.closed_at is None

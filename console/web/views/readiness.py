@@ -93,9 +93,9 @@ def _content(site: Site, kept: KeptDrills, schedule: Any, now: datetime) -> dict
 
 
 def _drilled(recorded: Sequence[Summary], kept: KeptDrills) -> list[Drilled]:
-    """Exercises of the record, which have no score, and the drills whose results are kept, which have."""
+    """Drills of the record, which have no score, and the drills whose results are kept, which have."""
     known = {each.id for each in recorded}
-    found = [_one(each, passed=None, page=True) for each in recorded if each.exercise]
+    found = [_one(each, passed=None, page=True) for each in recorded if each.is_drill]
     return found + [
         _one(each.summary, passed=each.passed, page=False) for each in kept.all() if each.summary.id not in known
     ]

@@ -119,6 +119,15 @@ def test_an_exercise_of_the_record_was_not_scored(office: WebOffice) -> None:
     assert 'href="/incidents/KQ-DRILL"' in visiting(office).get("/readiness").text
 
 
+def test_a_tabletop_on_a_set_clock_is_no_drill(office: WebOffice) -> None:
+    """No key was touched, and its date is none; the key stays never drilled."""
+    office.case("KQ-TABLE", exercise=True, virtual_time=True)
+    text = page(office)
+    assert "was not scored" not in text
+    assert text.count("never drilled") >= 4
+    assert "never drilled" in visiting(office).get("/keys").text
+
+
 def test_real_cases_are_no_drills(office: WebOffice) -> None:
     """What happened in earnest shows no readiness."""
     office.case()
