@@ -10,7 +10,7 @@ import pytest
 from simulations.lab.openbao import OpenBaoServer
 from simulations.lab.processes import Processes
 
-pytest.register_assert_rewrite("contract")
+pytest.register_assert_rewrite("contract", "backend_case")
 
 
 @pytest.fixture(scope="session")

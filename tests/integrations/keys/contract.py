@@ -2,7 +2,8 @@
 
 A backend's test module subclasses ``KeyBackendContract`` and gives it one fixture, ``case``::
 
-    from contract import BackendCase, KeyBackendContract
+    from backend_case import BackendCase
+    from contract import KeyBackendContract
 
     class TestMyBackend(KeyBackendContract):
         @pytest.fixture
@@ -18,56 +19,14 @@ reason for the missing move.  ``supports`` is what the test module *expects* of 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
 
 import pytest
+from backend_case import CONTEXT, DATA_KEYS, BackendCase, check_receipt, flip_last, must_support, verify_signature, wrap
 
 from playbooks.errors import BackendError, IntegrityFailure, NotFound, Refused, Unreachable
 from playbooks.keys import Capability, KeyFacts, KeyState
 from playbooks.ports import WrappedKey
-from playbooks.receipts import Outcome, Receipt
-from playbooks.refs import KeyRef
-
-CONTEXT = {"dataset": "orders", "tenant": "a"}
-DATA_KEYS = [bytes([number]) * 32 for number in range(1, 6)]
-
-
-@dataclass(frozen=True)
-class BackendCase:
-    """One backend, ready for the suite.
-
-    ``backend`` is open as the recovery identity.  ``open_again`` opens a second, independent session of the same kind;
-    ``open_unreachable``, when given, opens one whose server is a closed port (opening may raise Unreachable itself).
-    ``identity`` is a secret reference to the credential of a *consumer* that may use ``key`` ("" when the backend
-    knows one identity only).  ``disabled_codes`` and ``quarantined_codes`` are the specific codes that a probe must be
-    refused with.  ``secrets`` are the strings that no repr, message or receipt may hold.
-    """
-
-    name: str
-    backend: Any
-    key: KeyRef
-    missing_key: KeyRef
-    supports: frozenset[Capability]
-    open_again: Callable[[], Any]
-    disabled_codes: tuple[str, ...] = ()
-    quarantined_codes: tuple[str, ...] = ()
-    identity: str = ""
-    binds_context: bool = True
-    open_unreachable: Callable[[], Any] | None = None
-    sign_key: KeyRef | None = None
-    secrets: tuple[str, ...] = ()
-    extractable: bool | None = False
-    dated: bool = True
-    """Does the backend say since when a key protects?"""
-    unreachable_seconds: float = 15.0
-    """A generous bound on a closed port: it shows that nobody retries for minutes, not how fast it is."""
-
-    def context(self) -> Mapping[str, str]:
-        """The context that the suite binds, empty where the backend binds none."""
-        return CONTEXT if self.binds_context else {}
+from playbooks.receipts import Outcome
 
 
 class KeyBackendContract:
@@ -115,11 +74,11 @@ class KeyBackendContract:
 
     def test_wrapped_keys_come_back_in_order(self, case: BackendCase) -> None:
         """Unwrapping a batch gives the data keys in the order in which they were wrapped."""
-        assert case.backend.unwrap(case.key, _wrap(case)) == DATA_KEYS
+        assert case.backend.unwrap(case.key, wrap(case)) == DATA_KEYS
 
     def test_another_session_reads_what_the_first_wrapped(self, case: BackendCase) -> None:
         """Nothing needed to unwrap is kept in the session."""
-        wrapped = _wrap(case)
+        wrapped = wrap(case)
         other = case.open_again()
         try:
             assert other.unwrap(case.key, wrapped) == DATA_KEYS
@@ -141,13 +100,13 @@ class KeyBackendContract:
         """A data key is bound to its context where the backend can bind one."""
         if not case.binds_context:
             pytest.skip(f"{case.name} binds no context")
-        moved = [WrappedKey(item.blob, {**CONTEXT, "tenant": "b"}) for item in _wrap(case)]
+        moved = [WrappedKey(item.blob, {**CONTEXT, "tenant": "b"}) for item in wrap(case)]
         assert all(isinstance(answer, BackendError) for answer in case.backend.unwrap(case.key, moved))
 
     def test_a_tampered_item_fails_alone(self, case: BackendCase) -> None:
         """One altered blob is an error in its place; the others come back."""
-        wrapped = _wrap(case)
-        wrapped[2] = WrappedKey(_flip_last(wrapped[2].blob), wrapped[2].context)
+        wrapped = wrap(case)
+        wrapped[2] = WrappedKey(flip_last(wrapped[2].blob), wrapped[2].context)
         answers = case.backend.unwrap(case.key, wrapped)
         assert isinstance(answers[2], IntegrityFailure | Refused), repr(answers[2])
         assert [answer for place, answer in enumerate(answers) if place != 2] == DATA_KEYS[:2] + DATA_KEYS[3:]
@@ -181,16 +140,16 @@ class KeyBackendContract:
 
     def test_disabling_twice_changes_once(self, case: BackendCase) -> None:
         """Convergence: the second receipt says that it was already so."""
-        _needs(case, Capability.DISABLE)
+        must_support(case, Capability.DISABLE)
         first, second = case.backend.disable(case.key), case.backend.disable(case.key)
         assert (first.changed, second.changed) == (True, False)
-        _check_receipt(first, case.key)
+        check_receipt(first, case.key)
         assert case.backend.describe(case.key).state is KeyState.SUSPENDED
 
     @pytest.mark.parametrize("operation", ["encrypt", "decrypt"])
     def test_a_disabled_key_refuses_with_its_specific_code(self, case: BackendCase, operation: str) -> None:
         """The proof of containment names the backend's own code, from a fresh session."""
-        _needs(case, Capability.DISABLE)
+        must_support(case, Capability.DISABLE)
         case.backend.disable(case.key)
         result = case.backend.probe(case.key, operation=operation, expected="refused", identity=case.identity)
         assert result.outcome is Outcome.REFUSED, result
@@ -198,8 +157,8 @@ class KeyBackendContract:
 
     def test_a_disabled_key_does_not_unwrap(self, case: BackendCase) -> None:
         """Every item of a batch is Refused, none is lost."""
-        _needs(case, Capability.DISABLE)
-        wrapped = _wrap(case)
+        must_support(case, Capability.DISABLE)
+        wrapped = wrap(case)
         case.backend.disable(case.key)
         answers = case.backend.unwrap(case.key, wrapped)
         assert len(answers) == len(wrapped)
@@ -207,8 +166,8 @@ class KeyBackendContract:
 
     def test_enable_restores_what_disable_took(self, case: BackendCase) -> None:
         """After a false alarm the same data keys come back."""
-        _needs(case, Capability.DISABLE)
-        wrapped = _wrap(case)
+        must_support(case, Capability.DISABLE)
+        wrapped = wrap(case)
         undo = case.backend.disable(case.key).undo
         case.backend.enable(case.key, undo=undo)
         assert case.backend.enable(case.key, undo=undo).changed is False
@@ -218,8 +177,8 @@ class KeyBackendContract:
 
     def test_a_quarantined_key_serves_only_the_recovery_identity(self, case: BackendCase) -> None:
         """The consumer's probe is refused with the specific code while recovery still reads; release restores."""
-        _needs(case, Capability.QUARANTINE)
-        wrapped = _wrap(case)
+        must_support(case, Capability.QUARANTINE)
+        wrapped = wrap(case)
         first, second = case.backend.quarantine(case.key), case.backend.quarantine(case.key)
         assert (first.changed, second.changed) == (True, False)
         result = case.backend.probe(case.key, operation="decrypt", expected="refused", identity=case.identity)
@@ -232,13 +191,13 @@ class KeyBackendContract:
 
     def test_stopped_encryption_still_decrypts(self, case: BackendCase) -> None:
         """Nothing new goes under the exposed material; what is there still reads; resuming takes it back."""
-        _needs(case, Capability.STOP_ENCRYPTION)
-        wrapped = _wrap(case)
+        must_support(case, Capability.STOP_ENCRYPTION)
+        wrapped = wrap(case)
         first, second = case.backend.stop_encryption(case.key), case.backend.stop_encryption(case.key)
         assert (first.changed, second.changed) == (True, False)
         assert case.backend.unwrap(case.key, wrapped) == DATA_KEYS
         case.backend.resume_encryption(case.key, undo=first.undo)
-        assert case.backend.unwrap(case.key, _wrap(case)) == DATA_KEYS
+        assert case.backend.unwrap(case.key, wrap(case)) == DATA_KEYS
 
     @pytest.mark.parametrize(
         ("needs", "move", "reverse"),
@@ -252,21 +211,21 @@ class KeyBackendContract:
         self, case: BackendCase, needs: Capability, move: str, reverse: str
     ) -> None:
         """Killed between the effect and its receipt, the step is run again by a later process, which can undo it."""
-        _needs(case, needs)
-        wrapped = _wrap(case)
+        must_support(case, needs)
+        wrapped = wrap(case)
         getattr(case.backend, move)(case.key)
         later = case.open_again()
         second = getattr(later, move)(case.key)
         getattr(later, reverse)(case.key, undo=second.undo)
         later.close()
         assert case.backend.unwrap(case.key, wrapped) == DATA_KEYS
-        assert case.backend.unwrap(case.key, _wrap(case)) == DATA_KEYS
+        assert case.backend.unwrap(case.key, wrap(case)) == DATA_KEYS
 
     # --- successors --------------------------------------------------------------------------
 
     def test_one_marker_makes_one_key(self, case: BackendCase) -> None:
         """A repeated step finds the key that it made; it has the same purpose and cannot be extracted."""
-        _needs(case, Capability.CREATE)
+        must_support(case, Capability.CREATE)
         key, first = case.backend.create(like=case.key, marker="step-1")
         same, second = case.backend.create(like=case.key, marker="step-1")
         assert key == same
@@ -278,28 +237,28 @@ class KeyBackendContract:
 
     def test_another_marker_makes_another_key(self, case: BackendCase) -> None:
         """Two incidents never share a successor."""
-        _needs(case, Capability.CREATE)
+        must_support(case, Capability.CREATE)
         one, _ = case.backend.create(like=case.key, marker="step-1")
         two, _ = case.backend.create(like=case.key, marker="step-2")
         assert one != two
 
     def test_switching_twice_is_switching_once(self, case: BackendCase) -> None:
         """Pointing aliases at the successor converges, also where there are none."""
-        _needs(case, Capability.CREATE)
+        must_support(case, Capability.CREATE)
         new, _ = case.backend.create(like=case.key, marker="step-1")
         case.backend.switch(old=case.key, new=new)
         assert case.backend.switch(old=case.key, new=new).changed is False
 
     def test_a_successor_of_an_unknown_key_is_not_found(self, case: BackendCase) -> None:
         """There is nothing to be like."""
-        _needs(case, Capability.CREATE)
+        must_support(case, Capability.CREATE)
         with pytest.raises(NotFound):
             case.backend.create(like=case.missing_key, marker="step-1")
 
     def test_rotation_keeps_old_ciphertext_readable(self, case: BackendCase) -> None:
         """Rotation converges by its marker and is never containment."""
-        _needs(case, Capability.ROTATE)
-        wrapped = _wrap(case)
+        must_support(case, Capability.ROTATE)
+        wrapped = wrap(case)
         before = case.backend.describe(case.key)
         time.sleep(1.1)  # backends tell the time of a version to the second
         first = case.backend.rotate(case.key, marker="step-1")
@@ -312,9 +271,9 @@ class KeyBackendContract:
 
     def test_rewrapped_keys_outlive_the_old_key(self, case: BackendCase) -> None:
         """After rewrap the new key reads the same data keys with the old key out of use."""
-        _needs(case, Capability.CREATE, Capability.REWRAP)
+        must_support(case, Capability.CREATE, Capability.REWRAP)
         new, _ = case.backend.create(like=case.key, marker="step-1")
-        moved = case.backend.rewrap(_wrap(case), old=case.key, new=new)
+        moved = case.backend.rewrap(wrap(case), old=case.key, new=new)
         assert all(isinstance(item, WrappedKey) for item in moved), moved
         if Capability.DISABLE in case.supports:
             case.backend.disable(case.key)
@@ -323,10 +282,10 @@ class KeyBackendContract:
 
     def test_a_tampered_item_does_not_stop_a_rewrap(self, case: BackendCase) -> None:
         """One bad object stays behind as an error in its place; the others move."""
-        _needs(case, Capability.CREATE, Capability.REWRAP)
+        must_support(case, Capability.CREATE, Capability.REWRAP)
         new, _ = case.backend.create(like=case.key, marker="step-1")
-        wrapped = _wrap(case)
-        wrapped[0] = WrappedKey(_flip_last(wrapped[0].blob), wrapped[0].context)
+        wrapped = wrap(case)
+        wrapped[0] = WrappedKey(flip_last(wrapped[0].blob), wrapped[0].context)
         moved = case.backend.rewrap(wrapped, old=case.key, new=new)
         assert isinstance(moved[0], IntegrityFailure | Refused), repr(moved[0])
         assert case.backend.unwrap(new, moved[1:]) == DATA_KEYS[1:]
@@ -343,16 +302,16 @@ class KeyBackendContract:
 
     def test_a_destroyed_key_is_gone(self, case: BackendCase) -> None:
         """Destruction is final: nothing unwraps, and the key is not found or says that it is destroyed."""
-        _needs(case, Capability.DESTROY)
-        wrapped = _wrap(case)
-        _check_receipt(case.backend.destroy(case.key), case.key)
+        must_support(case, Capability.DESTROY)
+        wrapped = wrap(case)
+        check_receipt(case.backend.destroy(case.key), case.key)
         assert case.backend.destroy(case.key).changed is False
         assert all(isinstance(answer, BackendError) for answer in case.backend.unwrap(case.key, wrapped))
 
     def test_scheduled_deletion_can_be_cancelled(self, case: BackendCase) -> None:
         """The window is read live, and a cancelled deletion leaves the data readable once enabled."""
-        _needs(case, Capability.SCHEDULE_DELETION)
-        wrapped = _wrap(case)
+        must_support(case, Capability.SCHEDULE_DELETION)
+        wrapped = wrap(case)
         facts: KeyFacts = case.backend.describe(case.key)
         assert facts.deletion_days is not None
         receipt = case.backend.schedule_deletion(case.key, days=facts.deletion_days[0])
@@ -366,7 +325,7 @@ class KeyBackendContract:
     def test_no_secret_shows_in_a_repr(self, case: BackendCase) -> None:
         """Neither the backend, its facts, wrapped keys nor errors show a credential or a data key."""
         shown = [repr(case.backend), str(case.backend), repr(case.backend.describe(case.key))]
-        shown += [repr(item) for item in _wrap(case)]
+        shown += [repr(item) for item in wrap(case)]
         with pytest.raises(NotFound) as raised:
             case.backend.describe(case.missing_key)
         shown += [str(raised.value), repr(raised.value)]
@@ -388,52 +347,3 @@ _METHODS: dict[Capability, tuple[str, ...]] = {
     Capability.REVOKE_GRANTS: ("revoke_grants",),
     Capability.READ_USAGE: ("usage",),
 }
-
-
-def verify_signature(spki_der: bytes, signature: bytes, message: bytes) -> None:
-    """Check an ECDSA (DER or raw r‖s) or RSA (PKCS #1 v1.5 or PSS) signature over SHA-256; raises when it is wrong."""
-    from cryptography.exceptions import InvalidSignature
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
-
-    public = serialization.load_der_public_key(spki_der)
-    if isinstance(public, ec.EllipticCurvePublicKey):
-        size = (public.curve.key_size + 7) // 8
-        if len(signature) == 2 * size and signature[0] != 0x30:
-            r, s = signature[:size], signature[size:]
-            signature = utils.encode_dss_signature(int.from_bytes(r, "big"), int.from_bytes(s, "big"))
-        public.verify(signature, message, ec.ECDSA(hashes.SHA256()))
-        return
-    assert isinstance(public, rsa.RSAPublicKey)
-    try:
-        public.verify(signature, message, padding.PKCS1v15(), hashes.SHA256())
-    except InvalidSignature:
-        pss = padding.PSS(mgf=padding.MGF1(hashes.SHA256()), salt_length=padding.PSS.AUTO)
-        public.verify(signature, message, pss, hashes.SHA256())
-
-
-def _wrap(case: BackendCase) -> list[WrappedKey]:
-    wrapped = case.backend.wrap(case.key, DATA_KEYS, contexts=[case.context()] * len(DATA_KEYS))
-    assert all(isinstance(item, WrappedKey) for item in wrapped), wrapped
-    return list(wrapped)
-
-
-def _flip_last(blob: bytes) -> bytes:
-    """Alter the ciphertext: the tenth byte from the end, in a way that text encodings survive."""
-    place = len(blob) - 10
-    changed = ord("A") if blob[place] != ord("A") else ord("B")
-    return blob[:place] + bytes([changed]) + blob[place + 1 :]
-
-
-def _needs(case: BackendCase, *capabilities: Capability) -> None:
-    facts = case.backend.describe(case.key)
-    for capability in capabilities:
-        if capability not in case.supports:
-            assert facts.unavailable.get(capability), f"{capability} is missing without a reason"
-            pytest.skip(f"{case.name}: {capability} is unavailable, with a reason")
-
-
-def _check_receipt(receipt: Receipt, key: KeyRef) -> None:
-    assert receipt.subject == str(key)
-    assert receipt.requested_at <= receipt.accepted_at <= datetime.now(UTC)
-    assert receipt.proven_at is None, "a call that returned proves nothing"

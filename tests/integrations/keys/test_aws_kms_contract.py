@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 from aws_fixtures import Account, allow, aws, lying_aws, now
-from contract import CONTEXT, DATA_KEYS, BackendCase, KeyBackendContract
+from backend_case import CONTEXT, DATA_KEYS, BackendCase
+from contract import KeyBackendContract
 
 from integrations.keys.aws_kms import AwsKms
 from playbooks.errors import IntegrityFailure, InvalidInput, Refused

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
-from contract import BackendCase, KeyBackendContract
+from backend_case import BackendCase
+from contract import KeyBackendContract
 
 from integrations.keys.openbao import OpenBaoTransit
 from playbooks.keys import Capability

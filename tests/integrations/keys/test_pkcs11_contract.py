@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from contract import BackendCase, KeyBackendContract, verify_signature
+from backend_case import BackendCase, verify_signature
+from contract import KeyBackendContract
 from cryptography import x509
 
 from integrations.keys.pkcs11 import Pkcs11Token
