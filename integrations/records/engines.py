@@ -54,8 +54,7 @@ def create(url: str) -> Engine:
 def record_error(engine: Engine, error: SQLAlchemyError) -> RecordError:
     """A database error in words for a responder; the URL's password and the SQL are not repeated."""
     place = engine.url.database or engine.url.host or "the database"
-    # A lost connection may come as SQLAlchemy's refusal to go on with it: what the driver said is then behind it.
-    cause = getattr(error, "orig", None) or getattr(error.__context__, "orig", None) or error
+    cause = getattr(error, "orig", None) or error
     said = f"{type(cause).__name__} {cause}".lower()
     for signs, fact, hint in _MEANINGS:
         if any(sign in said for sign in signs):

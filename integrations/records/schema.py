@@ -15,6 +15,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from sqlalchemy import Column, Connection, Engine, Index, Integer, MetaData, String, Table, Text, func, inspect, select
+from sqlalchemy.exc import PendingRollbackError
 
 from playbooks.errors import RecordError
 
@@ -151,4 +152,8 @@ def _migrate(connection: Connection, found: str) -> None:
         connection.commit()  # Alembic begins one for each revision, and can leave only what it began.
     with EnvironmentContext(Config(), script, fn=lambda now, _context: script._upgrade_revs(HEAD, now)) as environment:
         environment.configure(connection=connection, transaction_per_migration=True)
-        environment.run_migrations()
+        try:
+            environment.run_migrations()
+        except PendingRollbackError as error:
+            # Alembic leaves an autocommit block with a commit, also when the connection is lost: the reason is behind.
+            raise (error.__context__ or error) from None

@@ -6,6 +6,7 @@ On PostgreSQL others append meanwhile; whoever is killed, or cut off, in the mid
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -266,16 +267,21 @@ def test_a_process_killed_while_it_makes_the_index_is_followed_by_the_next(
 
 @pytest.mark.lab
 @pytest.mark.parametrize("doing", [WRITER, READER], ids=["a writer", "a reader"])
-def test_an_index_that_was_broken_off_is_made_anew(server_url: str, opener: Opener, doing: str) -> None:
-    """A session that the server ends leaves an invalid index: appends go on, and the next opening replaces it."""
+@pytest.mark.parametrize("by", ["the server", "Ctrl-C"])
+def test_an_index_that_was_broken_off_is_made_anew(server_url: str, opener: Opener, doing: str, by: str) -> None:
+    """It is left invalid, and the opener says why: appends go on, and the next opening replaces it."""
     make_first(server_url)
     other = SqlRecords(create(server_url), clock=now)
     with in_the_way(server_url, doing):
         go(started := opener())
         wait_for(server_url, BUILDING, 1)
-        ask(server_url, BREAK_OFF)
+        if by == "the server":
+            ask(server_url, BREAK_OFF)
+        else:
+            started.send_signal(signal.SIGINT)
         [(said, code)] = ends(started)
-        assert (code, "the database does not answer" in said) == (1, True)
+        why = {"the server": (1, "the database does not answer"), "Ctrl-C": (-signal.SIGINT, "KeyboardInterrupt")}[by]
+        assert (code, why[1] in said.splitlines()[-1]) == (why[0], True)
         assert (revision(server_url), ask(server_url, VALID)) == ("0001", False)
         other.append_next("KQ-1", kind=EventKind.NOTE, body={"text": "meanwhile", "by": "tester"})
     opened = SqlRecords.open(server_url, clock=now)
