@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
@@ -21,10 +21,11 @@ from playbooks.estate import Estate
 from playbooks.exposures import Fingerprint
 from simulations.adapters import Adapters
 from simulations.bystanders import BystanderConfig
-from simulations.environments import Site
+from simulations.environments import Environment, Site
 from simulations.environments.table import row_of
-from simulations.journals import AdversaryConfig, WorkloadConfig, WorkloadDataset
+from simulations.journals import AdversaryConfig, Loot, Target, WorkloadConfig, WorkloadDataset
 from simulations.seed import object_ids, plaintext
+from simulations.techniques.stolen import copy_object
 
 _PROOF_SECONDS = 8.0
 """So long a drill's response tries to prove a containing move, before it says that it is not contained."""
@@ -96,6 +97,21 @@ class Desk:
             "key_file": str(self.installation_key),
         }
 
+    @property
+    def documents(self) -> dict[str, Any]:
+        """The connection to the folder of the data."""
+        return {"type": "files", "root": str(self.data)}
+
+    @property
+    def channel(self) -> dict[str, Any]:
+        """The connection to the services' configuration."""
+        return {"type": "config-dir", "root": str(self.services)}
+
+    def stolen_files(self, folder: str, number: int) -> list[Target]:
+        """What a thief keeps of the first files of a folder of the data."""
+        files = sorted(path for path in (self.data / folder).iterdir() if path.is_file())[:number]
+        return [copy_object(f"files:docs/{folder}/{path.name}", path.read_bytes()) for path in files]
+
     def secret_copy(self, folder: Path, name: str, original: str) -> str:
         """Copy a secret into a file of its own (mode 0600) and return the reference."""
         reference = f"file:{folder / name}"
@@ -131,23 +147,74 @@ class Desk:
         path.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
         return path
 
-    def write_workload(self, config: WorkloadConfig) -> Path:
-        """Write the service's configuration; returns its path."""
-        path = self.service / "workload.json"
-        path.write_text(config.model_dump_json(indent=1), encoding="utf-8")
-        return path
+    def workload(
+        self,
+        kind: Literal["data-service", "signing-service"],
+        consumer: str,
+        *,
+        settings: Path,
+        credential_file: Path,
+        connections: Connections,
+        **of_its_kind: Any,
+    ) -> WorkloadConfig:
+        """The service at the rates of the scenario; ``of_its_kind`` is what only services of this kind have."""
+        part = self.site.scenario.workload
+        return WorkloadConfig(
+            kind=kind,
+            consumer=consumer,
+            seed=self.site.seed,
+            rate_per_second=part.rate_per_second,
+            write_share=part.write_share,
+            journal=self.workload_journal,
+            settings=settings,
+            credential_file=credential_file,
+            connections={name: dict(options) for name, options in connections.items()},
+            **of_its_kind,
+        )
+
+    def attack(self, **of_its_technique: Any) -> AdversaryConfig:
+        """The attacker with the technique and at the rate of the scenario."""
+        part = self.site.scenario.adversary
+        return AdversaryConfig(
+            technique=part.technique,
+            loot=self.loot_file,
+            journal=self.adversary_journal,
+            rate_per_second=part.rate_per_second,
+            **of_its_technique,
+        )
 
     def write_bystanders(self, config: BystanderConfig) -> Path:
         """Write what the services beside the workload do; returns its path."""
-        path = self.service / "bystanders.json"
-        path.write_text(config.model_dump_json(indent=1), encoding="utf-8")
-        return path
+        return _write(self.service / "bystanders.json", config.model_dump_json(indent=1))
 
-    def write_adversary(self, config: AdversaryConfig) -> Path:
-        """Write the attacker's configuration, without the loot; returns its path."""
-        path = self.adversary / "adversary.json"
-        path.write_text(config.model_dump_json(indent=1, exclude_defaults=True), encoding="utf-8")
-        return path
+    def environment(
+        self,
+        *,
+        config: Path,
+        adversary: AdversaryConfig,
+        workload: WorkloadConfig,
+        loot: Loot,
+        connections: Connections,
+        **more: Any,
+    ) -> Environment:
+        """The lab as it stands: both parties' configurations are written, the loot is not; ``more`` as there."""
+        attacker = adversary.model_dump_json(indent=1, exclude_defaults=True)
+        return Environment(
+            config=config,
+            adversary=_write(self.adversary / "adversary.json", attacker),
+            adversary_journal=self.adversary_journal,
+            workload=_write(self.service / "workload.json", workload.model_dump_json(indent=1)),
+            workload_journal=self.workload_journal,
+            loot_file=self.loot_file,
+            loot=loot,
+            connections=connections,
+            **more,
+        )
+
+
+def _write(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8")
+    return path
 
 
 def seed_datasets(site: Site, datasets: Sequence[WorkloadDataset], connections: Connections) -> None:

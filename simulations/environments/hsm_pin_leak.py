@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from integrations.secrets import read_secret
 from playbooks.estate import ConsumerEntry, CredentialEntry, DatasetEntry, Estate, KeyEntry
 from playbooks.refs import CredentialRef, DatasetRef, KeyRef
@@ -10,7 +12,6 @@ from simulations.environments.desk import Desk, seed_datasets
 from simulations.environments.findings import pin_finding
 from simulations.journals import AdversaryConfig, Loot, WorkloadConfig, WorkloadDataset
 from simulations.lab.softhsm import NetworkHsm
-from simulations.techniques.stolen import copy_object
 
 SERVICE, TOKEN, KEY, FOLDER, STOLEN_OBJECTS = "svc-docs", "kek-hsm", "kek", "contracts", 12
 
@@ -28,43 +29,21 @@ def build(site: Site) -> Environment:
     )
     connections = {
         TOKEN: hsm.recovery_options(desk, network),
-        "docs": {"type": "files", "root": str(desk.data)},
-        "services": {"type": "config-dir", "root": str(desk.services)},
+        "docs": desk.documents,
+        "services": desk.channel,
     }
     settings = desk.consumer(SERVICE, {f"key.{dataset.ref}": str(dataset.key)})
     seed_datasets(site, (dataset,), connections)
     pin = read_secret(network.hsm.pin)
-    config = desk.write_settings(
-        connections=connections,
-        detectors=[desk.trufflehog()],
-        estate=_estate(desk, network, dataset, pin),
-    )
-    credential_file = desk.service / "hsm.pin"
-    desk.secret_copy(desk.service, "hsm.pin", network.hsm.pin)
-    part = site.scenario.workload
-    workload = WorkloadConfig(
-        kind="data-service",
-        consumer=SERVICE,
-        seed=site.seed,
-        rate_per_second=part.rate_per_second,
-        write_share=part.write_share,
-        journal=desk.workload_journal,
-        settings=settings,
-        credential_file=credential_file,
-        connections={
-            TOKEN: hsm.service_options(network, credential_file),
-            "docs": {"type": "files", "root": str(desk.data)},
-        },
-        datasets=(dataset,),
-    )
-    return Environment(
-        config=config,
-        adversary=desk.write_adversary(_adversary(desk, network)),
-        adversary_journal=desk.adversary_journal,
-        workload=desk.write_workload(workload),
-        workload_journal=desk.workload_journal,
-        loot_file=desk.loot_file,
-        loot=_loot(desk, pin),
+    return desk.environment(
+        config=desk.write_settings(
+            connections=connections,
+            detectors=[desk.trufflehog()],
+            estate=_estate(desk, network, dataset, pin),
+        ),
+        adversary=_adversary(desk, network),
+        workload=_workload(desk, network, dataset, settings),
+        loot=Loot(pin=pin, targets=tuple(desk.stolen_files(FOLDER, STOLEN_OBJECTS))),
         connections=connections,
         datasets=(dataset,),
         consumer_settings=settings,
@@ -105,12 +84,7 @@ def _estate(desk: Desk, network: NetworkHsm, dataset: WorkloadDataset, pin: str)
 
 
 def _adversary(desk: Desk, network: NetworkHsm) -> AdversaryConfig:
-    part = desk.site.scenario.adversary
-    return AdversaryConfig(
-        technique=part.technique,
-        loot=desk.loot_file,
-        journal=desk.adversary_journal,
-        rate_per_second=part.rate_per_second,
+    return desk.attack(
         module=str(network.connection_options()["module"]),
         environment=network.environment,
         token=TOKEN,
@@ -118,9 +92,14 @@ def _adversary(desk: Desk, network: NetworkHsm) -> AdversaryConfig:
     )
 
 
-def _loot(desk: Desk, pin: str) -> Loot:
-    """The PIN, and the wrapped data keys of copied files."""
-    files = sorted(path for path in (desk.data / FOLDER).iterdir() if path.is_file())[:STOLEN_OBJECTS]
-    return Loot(
-        pin=pin, targets=tuple(copy_object(f"files:docs/{FOLDER}/{path.name}", path.read_bytes()) for path in files)
+def _workload(desk: Desk, network: NetworkHsm, dataset: WorkloadDataset, settings: Path) -> WorkloadConfig:
+    credential_file = desk.service / "hsm.pin"
+    desk.secret_copy(desk.service, "hsm.pin", network.hsm.pin)
+    return desk.workload(
+        "data-service",
+        SERVICE,
+        settings=settings,
+        credential_file=credential_file,
+        connections={TOKEN: hsm.service_options(network, credential_file), "docs": desk.documents},
+        datasets=(dataset,),
     )

@@ -14,7 +14,7 @@ from playbooks.refs import CredentialRef, DatasetRef, KeyRef
 from simulations.environments import Environment, Site, table
 from simulations.environments.desk import Desk, in_parallel, seed_datasets
 from simulations.environments.findings import aws_finding
-from simulations.journals import AdversaryConfig, Loot, Target, WorkloadConfig, WorkloadDataset
+from simulations.journals import Loot, WorkloadConfig, WorkloadDataset
 from simulations.lab.aws_account import RECOVERY_POLICY, REGION, AwsAccount, LabUser, allow
 from simulations.lab.ministack import MiniStack
 from simulations.lab.moto import Moto
@@ -28,7 +28,7 @@ _SERVERS: dict[str, type[AwsAccount]] = {"ministack": MiniStack, "moto": Moto}
 def build(site: Site) -> Environment:
     """Bring the cloud and the database up, seed both datasets and write every configuration."""
     desk = Desk.lay_out(site)
-    account, database = in_parallel(lambda: _start_cloud(site), lambda: _start_database(site))
+    account, database = in_parallel(lambda: _start_cloud(site), lambda: table.start(site))
     recovery = account.create_user("keyquell-recovery", RECOVERY_POLICY)
     service = account.create_user(SERVICE, allow("kms:Encrypt", "kms:Decrypt", "kms:GenerateDataKey", "sts:AssumeRole"))
     role = account.create_role("data-reader", service.arn, allow("kms:Decrypt"))
@@ -39,8 +39,8 @@ def build(site: Site) -> Environment:
             desk.secret_copy(desk.response, "recovery.aws.json", recovery.credential), recovery.arn
         ),
         table.CONNECTION: table.options(database.admin_dsn_file),
-        "docs": {"type": "files", "root": str(desk.data)},
-        "services": {"type": "config-dir", "root": str(desk.services)},
+        "docs": desk.documents,
+        "services": desk.channel,
     }
     settings = desk.consumer(SERVICE, {f"key.{dataset.ref}": str(key) for dataset in datasets})
     seed_datasets(site, datasets, connections)
@@ -49,13 +49,10 @@ def build(site: Site) -> Environment:
     )
     loot = _loot(desk, service, connections[table.CONNECTION])
     finding = aws_finding(loot.access_key_id, loot.secret_access_key) if _scanned(site) else ""
-    environment = Environment(
+    environment = desk.environment(
         config=config,
-        adversary=desk.write_adversary(_adversary(desk, account, role)),
-        adversary_journal=desk.adversary_journal,
-        workload=desk.write_workload(_workload(desk, account, database, service, datasets, settings)),
-        workload_journal=desk.workload_journal,
-        loot_file=desk.loot_file,
+        adversary=desk.attack(endpoint_url=account.endpoint_url, region=REGION, role_arn=role),
+        workload=_workload(desk, account, database, service, datasets, settings),
         loot=loot,
         connections=connections,
         datasets=datasets,
@@ -75,12 +72,6 @@ def _start_cloud(site: Site) -> AwsAccount:
     folder.mkdir(mode=0o700)
     account: AwsAccount = _SERVERS[kind].start(site.processes, folder)  # type: ignore[attr-defined]  # both have it
     return account
-
-
-def _start_database(site: Site) -> PostgresServer:
-    server = PostgresServer.start(site.processes, site.directory / "shop")
-    table.create_table(server)
-    return server
 
 
 def _datasets(site: Site, key: KeyRef) -> tuple[WorkloadDataset, ...]:
@@ -147,19 +138,6 @@ def _scanned(site: Site) -> bool:
     return "trufflehog" in site.scenario.detection.detectors
 
 
-def _adversary(desk: Desk, account: AwsAccount, role: str) -> AdversaryConfig:
-    part = desk.site.scenario.adversary
-    return AdversaryConfig(
-        technique=part.technique,
-        loot=desk.loot_file,
-        journal=desk.adversary_journal,
-        rate_per_second=part.rate_per_second,
-        endpoint_url=account.endpoint_url,
-        region=REGION,
-        role_arn=role,
-    )
-
-
 def _workload(
     desk: Desk,
     account: AwsAccount,
@@ -170,20 +148,15 @@ def _workload(
 ) -> WorkloadConfig:
     credential = desk.secret_copy(desk.service, "svc-app.aws.json", service.credential)
     login = table.create_login(database, "svc_app", desk.service, privileges="SELECT INSERT UPDATE")
-    part = desk.site.scenario.workload
-    return WorkloadConfig(
-        kind="data-service",
-        consumer=SERVICE,
-        seed=desk.site.seed,
-        rate_per_second=part.rate_per_second,
-        write_share=part.write_share,
-        journal=desk.workload_journal,
+    return desk.workload(
+        "data-service",
+        SERVICE,
         settings=settings,
         credential_file=desk.service / "svc-app.aws.json",
         connections={
             CLOUD: account.connection_options(credential, service.arn),
             table.CONNECTION: table.options(login),
-            "docs": {"type": "files", "root": str(desk.data)},
+            "docs": desk.documents,
         },
         datasets=datasets,
     )
@@ -192,8 +165,7 @@ def _workload(
 def _loot(desk: Desk, service: LabUser, shop: dict[str, Any]) -> Loot:
     """The leaked access key, and the wrapped data keys of a stolen backup."""
     secret = json.loads(read_secret(service.credential))
-    files = sorted(path for path in (desk.data / "invoices").iterdir() if path.is_file())[:STOLEN_OBJECTS]
-    targets: list[Target] = [copy_object(f"files:docs/invoices/{path.name}", path.read_bytes()) for path in files]
+    targets = desk.stolen_files("invoices", STOLEN_OBJECTS)
     targets += [
         copy_object(f"{table.DATASET}/{row}", value, aad=table.associated_data(row))
         for row, value in table.stored_values(shop, STOLEN_OBJECTS)

@@ -16,7 +16,7 @@ from playbooks.estate import CertificateEntry, ConsumerEntry, CredentialEntry, E
 from playbooks.exposures import Fingerprint
 from playbooks.refs import CertificateRef, CredentialRef, KeyRef
 from simulations.bystanders import Bystander, BystanderConfig
-from simulations.environments import Environment, Site, hsm
+from simulations.environments import Environment, Site, hsm, vaults
 from simulations.environments.desk import Desk, in_parallel
 from simulations.journals import AdversaryConfig, Loot, SigningService, WorkloadConfig
 from simulations.lab.openbao import OpenBaoServer
@@ -46,8 +46,8 @@ def build(site: Site) -> Environment:
     network.hsm.generate_ec(KEY)
     connections: dict[str, dict[str, Any]] = {
         TOKEN: hsm.recovery_options(desk, network),
-        VAULT: {"type": "openbao", "url": vault.url, "token": _recovery_token(desk, vault)},
-        "services": {"type": "config-dir", "root": str(desk.services)},
+        VAULT: vaults.recovery_options(desk, vault),
+        "services": desk.channel,
     }
     certified = _certify(site, vault, connections[TOKEN])
     settings = desk.consumer(SERVICE, {"signing_key": str(certified.key), "certificate": str(certified.ref)})
@@ -67,13 +67,10 @@ def build(site: Site) -> Environment:
         estate=_estate(desk, network, certified),
     )
     door = Bystander(kind="door", folder=relying, port=signing.relying_party_port)
-    return Environment(
+    return desk.environment(
         config=config,
-        adversary=desk.write_adversary(_adversary(desk, network, certified, signing)),
-        adversary_journal=desk.adversary_journal,
-        workload=desk.write_workload(_workload(desk, network, signing, settings)),
-        workload_journal=desk.workload_journal,
-        loot_file=desk.loot_file,
+        adversary=_adversary(desk, network, certified, signing),
+        workload=_workload(desk, network, signing, settings),
         loot=Loot(pin=read_secret(network.hsm.pin)),
         connections=connections,
         signer=settings,
@@ -84,17 +81,9 @@ def build(site: Site) -> Environment:
 
 
 def _start_vault(site: Site) -> OpenBaoServer:
-    folder = site.directory / "vault"
-    folder.mkdir(mode=0o700)
-    server = OpenBaoServer.start(site.processes, folder)
+    server = vaults.start(site)
     server.create_pki(MOUNT, "Shop signing CA", role=ROLE)
     return server
-
-
-def _recovery_token(desk: Desk, vault: OpenBaoServer) -> str:
-    vault.write_policy("recovery", {"*": ["create", "read", "update", "patch", "delete", "list", "sudo"]})
-    _, token = vault.create_token("recovery", name="recovery")
-    return desk.secret_copy(desk.response, "recovery.token", f"file:{token}")
 
 
 def _certify(site: Site, vault: OpenBaoServer, token: dict[str, Any]) -> _Certified:
@@ -166,14 +155,9 @@ def _estate(desk: Desk, network: NetworkHsm, certified: _Certified) -> Estate:
 def _workload(desk: Desk, network: NetworkHsm, signing: SigningService, settings: Path) -> WorkloadConfig:
     credential_file = desk.service / "hsm.pin"
     desk.secret_copy(desk.service, "hsm.pin", network.hsm.pin)
-    part = desk.site.scenario.workload
-    return WorkloadConfig(
-        kind="signing-service",
-        consumer=SERVICE,
-        seed=desk.site.seed,
-        rate_per_second=part.rate_per_second,
-        write_share=part.write_share,
-        journal=desk.workload_journal,
+    return desk.workload(
+        "signing-service",
+        SERVICE,
         settings=settings,
         credential_file=credential_file,
         connections={TOKEN: hsm.service_options(network, credential_file)},
@@ -182,12 +166,7 @@ def _workload(desk: Desk, network: NetworkHsm, signing: SigningService, settings
 
 
 def _adversary(desk: Desk, network: NetworkHsm, certified: _Certified, signing: SigningService) -> AdversaryConfig:
-    part = desk.site.scenario.adversary
-    return AdversaryConfig(
-        technique=part.technique,
-        loot=desk.loot_file,
-        journal=desk.adversary_journal,
-        rate_per_second=part.rate_per_second,
+    return desk.attack(
         module=str(network.connection_options()["module"]),
         environment=network.environment,
         token=TOKEN,

@@ -10,16 +10,19 @@ import psycopg
 from psycopg import sql
 
 from integrations.secrets import read_secret, write_secret
+from simulations.environments import Site
 from simulations.lab.postgres import PostgresServer
 
 TABLE, COLUMN, CONNECTION = "public.orders", "card", "shop"
 DATASET = f"postgres:{CONNECTION}/{TABLE}.{COLUMN}"
 
 
-def create_table(server: PostgresServer) -> None:
-    """Make the table, empty."""
+def start(site: Site) -> PostgresServer:
+    """A server with the table, empty."""
+    server = PostgresServer.start(site.processes, site.directory / "shop")
     with server.connect() as connection:
         connection.execute("CREATE TABLE public.orders (id bigint PRIMARY KEY, card bytea, card_key text)")
+    return server
 
 
 def create_login(server: PostgresServer, name: str, folder: Path, *, privileges: str) -> Path:

@@ -9,7 +9,7 @@ from integrations.secrets import read_secret
 from playbooks.estate import ConsumerEntry, CredentialEntry, DatasetEntry, Estate, KeyEntry
 from playbooks.refs import CredentialRef, DatasetRef, KeyRef
 from simulations.bystanders import Bystander, BystanderConfig
-from simulations.environments import Environment, Site, table
+from simulations.environments import Environment, Site, table, vaults
 from simulations.environments.desk import Desk, in_parallel, seed_datasets
 from simulations.journals import AdversaryConfig, Loot, WorkloadConfig, WorkloadDataset
 from simulations.lab.openbao import OpenBaoServer
@@ -20,9 +20,8 @@ SERVICE, JOB, VAULT, KEY, READER = "svc-shop", "report-job", "vault", "cards", "
 
 @dataclass(frozen=True, slots=True)
 class _Tokens:
-    """Accessors and token files of the three parties."""
+    """Accessors and token files of the service and the job."""
 
-    recovery: tuple[str, Path]
     service: tuple[str, Path]
     job: tuple[str, Path]
 
@@ -30,7 +29,7 @@ class _Tokens:
 def build(site: Site) -> Environment:
     """Bring OpenBao and the database up, seed the column and write every configuration."""
     desk = Desk.lay_out(site)
-    vault, database = in_parallel(lambda: _start_vault(site), lambda: _start_database(site))
+    vault, database = in_parallel(lambda: vaults.start(site), lambda: table.start(site))
     tokens = _tokens(vault)
     path = vault.create_transit_key(KEY, exportable=True)
     dataset = WorkloadDataset(
@@ -40,13 +39,9 @@ def build(site: Site) -> Environment:
         objects=site.scenario.datasets["cards"],
     )
     connections = {
-        VAULT: {
-            "type": "openbao",
-            "url": vault.url,
-            "token": desk.secret_copy(desk.response, "recovery.token", f"file:{tokens.recovery[1]}"),
-        },
+        VAULT: vaults.recovery_options(desk, vault),
         table.CONNECTION: table.options(database.admin_dsn_file),
-        "services": {"type": "config-dir", "root": str(desk.services)},
+        "services": desk.channel,
     }
     settings = desk.consumer(SERVICE, {f"key.{dataset.ref}": str(dataset.key)})
     seed_datasets(site, (dataset,), connections)
@@ -56,13 +51,10 @@ def build(site: Site) -> Environment:
         detectors=[{"type": "openbao-audit", "name": "audit", "path": str(vault.audit_log), "connection": VAULT}],
         estate=_estate(desk, tokens, dataset),
     )
-    return Environment(
+    return desk.environment(
         config=config,
-        adversary=desk.write_adversary(_adversary(desk, vault)),
-        adversary_journal=desk.adversary_journal,
-        workload=desk.write_workload(_workload(desk, vault, database, tokens, dataset, settings)),
-        workload_journal=desk.workload_journal,
-        loot_file=desk.loot_file,
+        adversary=_adversary(desk, vault),
+        workload=_workload(desk, vault, database, tokens, dataset, settings),
         loot=Loot(token=read_secret(f"file:{tokens.job[1]}"), dsn=read_secret(f"file:{reader_dsn}")),
         connections=connections,
         datasets=(dataset,),
@@ -71,21 +63,7 @@ def build(site: Site) -> Environment:
     )
 
 
-def _start_vault(site: Site) -> OpenBaoServer:
-    folder = site.directory / "vault"
-    folder.mkdir(mode=0o700)
-    return OpenBaoServer.start(site.processes, folder)
-
-
-def _start_database(site: Site) -> PostgresServer:
-    server = PostgresServer.start(site.processes, site.directory / "shop")
-    table.create_table(server)
-    return server
-
-
 def _tokens(vault: OpenBaoServer) -> _Tokens:
-    everything = ["create", "read", "update", "patch", "delete", "list", "sudo"]
-    vault.write_policy("recovery", {"*": everything})
     vault.write_policy(
         "shop",
         {
@@ -96,7 +74,6 @@ def _tokens(vault: OpenBaoServer) -> _Tokens:
     )
     vault.write_policy("report", {f"transit/export/encryption-key/{KEY}": ["read"], f"transit/keys/{KEY}": ["read"]})
     return _Tokens(
-        recovery=vault.create_token("recovery", name="recovery"),
         service=vault.create_token("shop", name=SERVICE),
         job=vault.create_token("report", name=JOB),
     )
@@ -104,7 +81,6 @@ def _tokens(vault: OpenBaoServer) -> _Tokens:
 
 def _estate(desk: Desk, tokens: _Tokens, dataset: WorkloadDataset) -> Estate:
     login = CredentialRef.parse(f"postgres-role:{table.CONNECTION}/{READER}")
-    password = f"file:{desk.service / f'{READER}.password'}"
     return Estate(
         keys=(KeyEntry(ref=dataset.key, owner="platform"),),
         datasets=(
@@ -118,23 +94,7 @@ def _estate(desk: Desk, tokens: _Tokens, dataset: WorkloadDataset) -> Estate:
                 readers=(login,),
             ),
         ),
-        credentials=(
-            CredentialEntry(
-                ref=login, consumer=JOB, secret=desk.secret_copy(desk.response, "report_ro.old-password", password)
-            ),
-            CredentialEntry(
-                ref=CredentialRef.parse(f"openbao-token:{VAULT}/{tokens.job[0]}"),
-                consumer=JOB,
-                may_use=(dataset.key,),
-                secret=desk.secret_copy(desk.response, "report-job.old-token", f"file:{tokens.job[1]}"),
-            ),
-            CredentialEntry(
-                ref=CredentialRef.parse(f"openbao-token:{VAULT}/{tokens.service[0]}"),
-                consumer=SERVICE,
-                may_use=(dataset.key,),
-                secret=desk.secret_copy(desk.response, "svc-shop.old-token", f"file:{tokens.service[1]}"),
-            ),
-        ),
+        credentials=_credentials(desk, tokens, dataset.key, login),
         consumers=(
             ConsumerEntry(
                 name=SERVICE,
@@ -152,6 +112,26 @@ def _estate(desk: Desk, tokens: _Tokens, dataset: WorkloadDataset) -> Estate:
             ),
         ),
         contacts={"owners": "shop", "responders": "on-call", "managers": "ciso"},
+    )
+
+
+def _credentials(desk: Desk, tokens: _Tokens, key: KeyRef, login: CredentialRef) -> tuple[CredentialEntry, ...]:
+    """The reader's password, and the tokens of the job and of the service."""
+    password = f"file:{desk.service / f'{READER}.password'}"
+
+    def token(consumer: str, accessor: str, file: Path) -> CredentialEntry:
+        return CredentialEntry(
+            ref=CredentialRef.parse(f"openbao-token:{VAULT}/{accessor}"),
+            consumer=consumer,
+            may_use=(key,),
+            secret=desk.secret_copy(desk.response, f"{consumer}.old-token", f"file:{file}"),
+        )
+
+    old_password = desk.secret_copy(desk.response, f"{READER}.old-password", password)
+    return (
+        CredentialEntry(ref=login, consumer=JOB, secret=old_password),
+        token(JOB, *tokens.job),
+        token(SERVICE, *tokens.service),
     )
 
 
@@ -176,14 +156,9 @@ def _workload(
 ) -> WorkloadConfig:
     token = desk.secret_copy(desk.service, "svc-shop.token", f"file:{tokens.service[1]}")
     login = table.create_login(database, "svc_shop", desk.service, privileges="SELECT INSERT UPDATE")
-    part = desk.site.scenario.workload
-    return WorkloadConfig(
-        kind="data-service",
-        consumer=SERVICE,
-        seed=desk.site.seed,
-        rate_per_second=part.rate_per_second,
-        write_share=part.write_share,
-        journal=desk.workload_journal,
+    return desk.workload(
+        "data-service",
+        SERVICE,
         settings=settings,
         credential_file=desk.service / "svc-shop.token",
         connections={
@@ -195,12 +170,7 @@ def _workload(
 
 
 def _adversary(desk: Desk, vault: OpenBaoServer) -> AdversaryConfig:
-    part = desk.site.scenario.adversary
-    return AdversaryConfig(
-        technique=part.technique,
-        loot=desk.loot_file,
-        journal=desk.adversary_journal,
-        rate_per_second=part.rate_per_second,
+    return desk.attack(
         url=vault.url,
         transit_key=KEY,
         table=table.TABLE,
