@@ -7,6 +7,7 @@ import shutil
 import statistics
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from integrations.secrets import read_secret
 from simulations.lab.aws_account import RECOVERY_POLICY, AwsAccount, LabUser, allow
 
 _USE = ("kms:Encrypt", "kms:Decrypt", "kms:GenerateDataKey")
+_MOVES = ("kms:DisableKey", "kms:PutKeyPolicy", "kms:CreateKey", "kms:RotateKeyOnDemand", "kms:Sign")
+_DENY_ALL = json.dumps({**allow("*"), "Statement": [{"Effect": "Deny", "Action": "*", "Resource": "*"}]})
 
 
 def victim(account: AwsAccount, name: str) -> tuple[LabUser, str]:
@@ -45,53 +48,80 @@ def same_calls(account: AwsAccount, user: LabUser, key: str) -> Callable[[], flo
 
     The clients are made beforehand.  The value makes the calls and gives the seconds that they took.
     """
-    iam, kms = account.client("iam"), account.client("kms")
-    secret = json.loads(read_secret(user.credential))
-    sts, theirs = (_client(account, service, secret) for service in ("sts", "kms"))
-    made = sts.get_session_token()["Credentials"]
-    minted = {"access_key_id": made["AccessKeyId"], "secret_access_key": made["SecretAccessKey"]}
-    session = _client(account, "kms", {**minted, "session_token": made["SessionToken"]})
-    blob = theirs.encrypt(KeyId=key, Plaintext=b"probe")["CiphertextBlob"]
-    deny = json.dumps({**allow("*"), "Statement": [{"Effect": "Deny", "Action": "*", "Resource": "*"}]})
-
-    def read() -> None:
-        arn = kms.describe_key(KeyId=key)["KeyMetadata"]["Arn"]
-        kms.list_key_rotations(KeyId=key)
-        kms.list_aliases(KeyId=key)
-        actions = ["kms:DisableKey", "kms:PutKeyPolicy", "kms:CreateKey", "kms:RotateKeyOnDemand", "kms:Sign"]
-        iam.simulate_principal_policy(PolicySourceArn=user.arn, ActionNames=actions, ResourceArns=[arn])
-        _refused(lambda: kms.encrypt(KeyId=key, Plaintext=b"dry run", DryRun=True))
-        iam.list_access_keys(UserName=user.name)
-        iam.get_user(UserName=user.name)
-        iam.list_roles()
-        sts.get_session_token()
-
-    def contain() -> None:
-        iam.update_access_key(UserName=user.name, AccessKeyId=user.access_key_id, Status="Inactive")
-        blob = kms.encrypt(KeyId=key, Plaintext=b"probe")["CiphertextBlob"]
-        kms.tag_resource(KeyId=key, Tags=[{"TagKey": "probe", "TagValue": blob.hex()[:200]}])
-        policy = kms.get_key_policy(KeyId=key, PolicyName="default")["Policy"]
-        kms.put_key_policy(KeyId=key, PolicyName="default", Policy=policy)
-        kms.list_grants(KeyId=key)
-        iam.list_roles()
-        iam.put_user_policy(UserName=user.name, PolicyName="ended", PolicyDocument=deny)
+    calls = _Calls.open(account, user, key)
 
     def run() -> float:
         started = time.perf_counter()
-        read()
-        contain()
+        calls.read()
+        calls.contain()
         for _ in range(3):
-            dead = [
-                _refused(sts.get_caller_identity),
-                _refused(theirs.list_aliases),
-                _refused(session.list_aliases),
-                _refused(lambda: theirs.decrypt(KeyId=key, CiphertextBlob=blob)),
-            ]
-            if not all(dead):
-                raise RuntimeError("the access key still works")
+            calls.probe()
         return time.perf_counter() - started
 
     return run
+
+
+@dataclass(frozen=True, slots=True)
+class _Calls:
+    """The bare calls about one user and one key.
+
+    ``iam`` and ``kms`` are the responder's clients, ``sts`` and ``theirs`` the user's, ``session`` one that the user
+    made before; ``blob`` was encrypted under the key while the user could.
+    """
+
+    user: LabUser
+    key: str
+    iam: Any
+    kms: Any
+    sts: Any
+    theirs: Any
+    session: Any
+    blob: bytes
+
+    @classmethod
+    def open(cls, account: AwsAccount, user: LabUser, key: str) -> _Calls:
+        secret = json.loads(read_secret(user.credential))
+        sts, theirs = (_client(account, service, secret) for service in ("sts", "kms"))
+        made = sts.get_session_token()["Credentials"]
+        minted = {"access_key_id": made["AccessKeyId"], "secret_access_key": made["SecretAccessKey"]}
+        session = _client(account, "kms", {**minted, "session_token": made["SessionToken"]})
+        blob = theirs.encrypt(KeyId=key, Plaintext=b"probe")["CiphertextBlob"]
+        return cls(user, key, account.client("iam"), account.client("kms"), sts, theirs, session, blob)
+
+    def read(self) -> None:
+        """What is asked before a plan is made, and the session that a canary needs."""
+        arn = self.kms.describe_key(KeyId=self.key)["KeyMetadata"]["Arn"]
+        self.kms.list_key_rotations(KeyId=self.key)
+        self.kms.list_aliases(KeyId=self.key)
+        self.iam.simulate_principal_policy(PolicySourceArn=self.user.arn, ActionNames=_MOVES, ResourceArns=[arn])
+        _refused(lambda: self.kms.encrypt(KeyId=self.key, Plaintext=b"dry run", DryRun=True))
+        self.iam.list_access_keys(UserName=self.user.name)
+        self.iam.get_user(UserName=self.user.name)
+        self.iam.list_roles()
+        self.sts.get_session_token()
+
+    def contain(self) -> None:
+        """Cut the access key, quarantine the key, end the sessions."""
+        user = self.user.name
+        self.iam.update_access_key(UserName=user, AccessKeyId=self.user.access_key_id, Status="Inactive")
+        blob = self.kms.encrypt(KeyId=self.key, Plaintext=b"probe")["CiphertextBlob"]
+        self.kms.tag_resource(KeyId=self.key, Tags=[{"TagKey": "probe", "TagValue": blob.hex()[:200]}])
+        policy = self.kms.get_key_policy(KeyId=self.key, PolicyName="default")["Policy"]
+        self.kms.put_key_policy(KeyId=self.key, PolicyName="default", Policy=policy)
+        self.kms.list_grants(KeyId=self.key)
+        self.iam.list_roles()
+        self.iam.put_user_policy(UserName=user, PolicyName="ended", PolicyDocument=_DENY_ALL)
+
+    def probe(self) -> None:
+        """Try everything that was cut.  Raises RuntimeError when something still works."""
+        dead = [
+            _refused(self.sts.get_caller_identity),
+            _refused(self.theirs.list_aliases),
+            _refused(self.session.list_aliases),
+            _refused(lambda: self.theirs.decrypt(KeyId=self.key, CiphertextBlob=self.blob)),
+        ]
+        if not all(dead):
+            raise RuntimeError("the access key still works")
 
 
 def _client(account: AwsAccount, service: str, secret: Mapping[str, str]) -> Any:
