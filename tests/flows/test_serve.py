@@ -64,7 +64,7 @@ def serving(place: Path) -> Iterator[httpx.Client]:
 
 def until(holds: Callable[[], bool], *, log: Path, child: subprocess.Popen[bytes]) -> None:
     """Wait for a condition; what the process said is shown when it does not come."""
-    deadline = time.monotonic() + 75
+    deadline = time.monotonic() + 150
     while not holds():
         assert child is None or child.poll() is None, log.read_text()
         assert time.monotonic() < deadline, log.read_text()

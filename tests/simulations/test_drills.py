@@ -9,7 +9,13 @@ from simulations.harness import Drill, run_drill
 from simulations.results import DrillResult
 from simulations.scenario import load, scenarios
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
+
+
+@pytest.fixture(autouse=True)
+def home(prefect_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not that of this machine; its Prefect server is up already."""
+    monkeypatch.setenv("KEYQUELL_HOME", str(prefect_home))
 
 
 def run(name: str, tmp_path: Path, **backends: str) -> DrillResult:
