@@ -21,6 +21,7 @@ from simulations.results import (
     RecordScore,
     WorkloadScore,
 )
+from simulations.scenario import Metric
 
 START = datetime(2026, 3, 14, 9, 26, 53, 120000, tzinfo=UTC)
 KEY = "aws-kms:cloud/5f0c1d9e-6d0a-4f5e-9b53-1c4a8c1f0a11"
@@ -230,55 +231,13 @@ def requests() -> list[WorkloadRequest]:
 
 def result(*, contained: bool = True) -> DrillResult:
     """The score that fits."""
-    fault = "" if contained else "not contained: the attacker was not seen to be stopped"
     return DrillResult(
         scenario="kms-credential-leak",
         seed=1789,
         valid=True,
         passed=contained,
-        objectives=(
-            _objective("valid", "The drill shows what it set out to show.", ""),
-            _objective("true-containment", "Containment is true, and not claimed earlier.", fault),
-            ObjectiveResult(
-                id="detected",
-                sentence="The abuse is noticed within 10 s.",
-                metric="detection_seconds",
-                limit=10,
-                measured=1.93,
-                passed=True,
-                note="",
-            ),
-            ObjectiveResult(
-                id="no-loss",
-                sentence="No object is lost.",
-                metric="objects_lost",
-                limit=0,
-                measured=0,
-                passed=True,
-                note="",
-            ),
-            ObjectiveResult(
-                id="service",
-                sentence="The service is down for at most 20 s.",
-                metric="downtime_seconds",
-                limit=20,
-                measured=1.5,
-                passed=True,
-                note="",
-            ),
-        ),
-        timings=DrillTimings(
-            leaked_at=START,
-            first_abuse_at=at(0.17),
-            detected_at=at(2.1),
-            declared_at=at(2.3),
-            contained_claimed_at=at(3.15) if contained else None,
-            contained_true_at=at(2.89) if contained else None,
-            renewed_at=at(3.95),
-            data_safe_at=at(7.05),
-            restored_at=at(7.1),
-            closed_at=at(9.2),
-        ),
+        objectives=_objectives("" if contained else "not contained: the attacker was not seen to be stopped"),
+        timings=_timings(contained=contained),
         adversary=AdversaryScore(
             attempts=221,
             successes=51,
@@ -292,9 +251,41 @@ def result(*, contained: bool = True) -> DrillResult:
     )
 
 
-def _objective(identifier: str, sentence: str, note: str) -> ObjectiveResult:
+def _objectives(fault: str) -> tuple[ObjectiveResult, ...]:
+    """Two that are met or not, and three that are measured; ``fault`` is why containment was not true."""
+    return (
+        _met("valid", "The drill shows what it set out to show."),
+        _met("true-containment", "Containment is true, and not claimed earlier.", fault),
+        _measured("detected", "The abuse is noticed within 10 s.", "detection_seconds", 1.93, limit=10),
+        _measured("no-loss", "No object is lost.", "objects_lost", 0, limit=0),
+        _measured("service", "The service is down for at most 20 s.", "downtime_seconds", 1.5, limit=20),
+    )
+
+
+def _met(identifier: str, sentence: str, fault: str = "") -> ObjectiveResult:
     return ObjectiveResult(
-        id=identifier, sentence=sentence, metric=None, limit=None, measured=None, passed=not note, note=note
+        id=identifier, sentence=sentence, metric=None, limit=None, measured=None, passed=not fault, note=fault
+    )
+
+
+def _measured(identifier: str, sentence: str, metric: Metric, measured: float, *, limit: float) -> ObjectiveResult:
+    return ObjectiveResult(
+        id=identifier, sentence=sentence, metric=metric, limit=limit, measured=measured, passed=True, note=""
+    )
+
+
+def _timings(*, contained: bool) -> DrillTimings:
+    return DrillTimings(
+        leaked_at=START,
+        first_abuse_at=at(0.17),
+        detected_at=at(2.1),
+        declared_at=at(2.3),
+        contained_claimed_at=at(3.15) if contained else None,
+        contained_true_at=at(2.89) if contained else None,
+        renewed_at=at(3.95),
+        data_safe_at=at(7.05),
+        restored_at=at(7.1),
+        closed_at=at(9.2),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from hypothesis import strategies as st
@@ -29,7 +30,7 @@ _fingerprints = st.lists(
 _references = st.sampled_from(["", "file:/run/secrets/old", "env:OLD"])
 
 
-def _some(values: list[object], other: st.SearchStrategy[object]) -> st.SearchStrategy[tuple[object, ...]]:
+def _some(values: Sequence[object], other: st.SearchStrategy[object]) -> st.SearchStrategy[tuple[object, ...]]:
     """A few of those that are listed, and of those that are not."""
     return st.lists(st.sampled_from(values) | other if values else other, max_size=3).map(tuple)
 
@@ -42,57 +43,67 @@ def estates(draw: st.DrawFn) -> Estate:
     )
     names = draw(st.lists(_words, max_size=3, unique=True))
     return Estate(
-        keys=tuple(
-            KeyEntry(
-                ref=ref,
-                purpose=draw(st.sampled_from(["encrypt", "sign"])),
-                owner=draw(_words),
-                wrapped_by=draw(st.none() | st.sampled_from(keys) | _keys),
-                protecting_since=draw(st.none() | st.dates()),
-                cryptoperiod_days=draw(st.none() | st.integers(1, 9999)),
-                fingerprints=tuple(draw(_fingerprints)),
-            )
-            for ref in keys
-        ),
-        datasets=tuple(
-            DatasetEntry(
-                ref=ref,
-                key=draw(st.sampled_from(keys)),
-                envelope=draw(st.sampled_from(["esdk", "tink"])),
-                owner=draw(_words),
-                classification=draw(_words),
-                backup_retention_days=draw(st.none() | st.integers(0, 9999)),
-                readers=draw(_some(list(credentials), _credentials)),
-            )
-            for ref in (datasets if keys else ())
-        ),
-        credentials=tuple(
-            CredentialEntry(
-                ref=ref,
-                consumer=draw(st.sampled_from(names)),
-                may_use=draw(_some(list(keys), _keys)),
-                secret=draw(_references),
-                fingerprints=tuple(draw(_fingerprints)),
-                approved_agents=tuple(draw(st.lists(_words, max_size=3))),
-            )
-            for ref in (credentials if names else ())
-        ),
+        keys=tuple(draw(_key_entry(ref, keys)) for ref in keys),
+        datasets=tuple(draw(_dataset_entry(ref, keys, credentials)) for ref in (datasets if keys else ())),
+        credentials=tuple(draw(_credential_entry(ref, names, keys)) for ref in (credentials if names else ())),
         certificates=tuple(
             CertificateEntry(ref=ref, key=draw(st.sampled_from(keys)), subject=draw(_words))
             for ref in (certificates if keys else ())
         ),
-        consumers=tuple(
-            ConsumerEntry(
-                name=name,
-                owner=draw(_words),
-                channel=draw(_words),
-                uses=draw(_some(list(keys), _keys)),
-                datasets=draw(_some(list(datasets), _datasets)),
-                credential_file=draw(st.sampled_from(["", "file:/srv/new.json"])),
-            )
-            for name in names
-        ),
+        consumers=tuple(draw(_consumer_entry(name, keys, datasets)) for name in names),
         contacts=draw(st.dictionaries(_words, _words, max_size=3)),
+    )
+
+
+def _key_entry(ref: KeyRef, keys: list[KeyRef]) -> st.SearchStrategy[KeyEntry]:
+    return st.builds(
+        KeyEntry,
+        ref=st.just(ref),
+        purpose=st.sampled_from(["encrypt", "sign"]),
+        owner=_words,
+        wrapped_by=st.none() | st.sampled_from(keys) | _keys,
+        protecting_since=st.none() | st.dates(),
+        cryptoperiod_days=st.none() | st.integers(1, 9999),
+        fingerprints=_fingerprints.map(tuple),
+    )
+
+
+def _dataset_entry(
+    ref: DatasetRef, keys: list[KeyRef], credentials: list[CredentialRef]
+) -> st.SearchStrategy[DatasetEntry]:
+    return st.builds(
+        DatasetEntry,
+        ref=st.just(ref),
+        key=st.sampled_from(keys),
+        envelope=st.sampled_from(["esdk", "tink"]),
+        owner=_words,
+        classification=_words,
+        backup_retention_days=st.none() | st.integers(0, 9999),
+        readers=_some(credentials, _credentials),
+    )
+
+
+def _credential_entry(ref: CredentialRef, names: list[str], keys: list[KeyRef]) -> st.SearchStrategy[CredentialEntry]:
+    return st.builds(
+        CredentialEntry,
+        ref=st.just(ref),
+        consumer=st.sampled_from(names),
+        may_use=_some(keys, _keys),
+        secret=_references,
+        fingerprints=_fingerprints.map(tuple),
+        approved_agents=st.lists(_words, max_size=3).map(tuple),
+    )
+
+
+def _consumer_entry(name: str, keys: list[KeyRef], datasets: list[DatasetRef]) -> st.SearchStrategy[ConsumerEntry]:
+    return st.builds(
+        ConsumerEntry,
+        name=st.just(name),
+        owner=_words,
+        channel=_words,
+        uses=_some(keys, _keys),
+        datasets=_some(datasets, _datasets),
+        credential_file=st.sampled_from(["", "file:/srv/new.json"]),
     )
 
 
