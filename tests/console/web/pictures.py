@@ -11,14 +11,13 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from fakes.browser import Browser, open_browser
+from fakes.browser import Browser
 from measured_office import many, record
 from told import at
+from visiting import enter
 from web_office import CASE, KEY, WebOffice, served_office, served_without_case
 
 import flows
-from console.web.sign_in import cookie_name
-from flows.sign_in import SignIn
 from playbooks.exposures import Exposure, ExposureKind, Interval
 from playbooks.record import EventKind
 from playbooks.usage_baseline import hour_of
@@ -41,13 +40,6 @@ DESKTOP = Screen(1000, 1060, 1, mobile=False)
 WIDE = Screen(1240, 900, 1, mobile=False)
 SHORT = Screen(1000, 640, 1, mobile=False)
 PHONE = Screen(390, 844, 1.5, mobile=True)
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """One browser for all pictures."""
-    with open_browser(tmp_path_factory.mktemp("chromium")) as found:
-        yield found
 
 
 @pytest.fixture(scope="module")
@@ -125,10 +117,7 @@ def test_a_picture(office: WebOffice, browser: Browser, name: str, screen: Scree
     if screen is PHONE:
         browser.driver.execute_script("scrollTo(0, document.body.scrollHeight)")
     assert browser.driver.execute_script("return document.documentElement.scrollWidth") <= screen.width
-    shot = browser.driver.execute_cdp_cmd("Page.captureScreenshot", {"format": "png", "optimizeForSpeed": False})
-    picture = base64.b64decode(shot["data"])
-    assert len(picture) < _MOST_BYTES
-    (IMAGES / f"{name}{'-dark' if scheme == 'dark' else ''}.png").write_bytes(picture)
+    _shoot(browser, name, scheme)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -141,12 +130,13 @@ def test_a_picture_of_a_page(lived_in: WebOffice, browser: Browser, name: str, p
 
 
 def _take(office: WebOffice, browser: Browser, name: str, path: str, scheme: str) -> None:
-    url = office.wiring.settings.web.url
-    browser.open(f"{url}/sign-in")
-    token = SignIn(office.wiring).begin("bob", "passkey")
-    browser.driver.add_cookie({"name": cookie_name(office.wiring), "value": token, "path": "/"})
+    enter(office, browser)
     _set_up(browser, WIDE, scheme)
-    browser.open(f"{url}{path}")
+    browser.open(f"{office.wiring.settings.web.url}{path}")
+    _shoot(browser, name, scheme)
+
+
+def _shoot(browser: Browser, name: str, scheme: str) -> None:
     shot = browser.driver.execute_cdp_cmd("Page.captureScreenshot", {"format": "png", "optimizeForSpeed": False})
     picture = base64.b64decode(shot["data"])
     assert len(picture) < _MOST_BYTES

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from fakes.browser import Browser, open_browser
+from fakes.browser import Browser
 from selenium.webdriver.common.by import By
 from web_office import CASE, CODENAME, PEOPLE, WebOffice, served_office
 
@@ -22,18 +22,11 @@ from playbooks.record import EventKind, verify_chain
 APPROVED, READY = "Your approval is recorded", "Your passkey is ready"
 
 
-@pytest.fixture(scope="session")
-def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """One browser for all of this."""
-    with open_browser(tmp_path_factory.mktemp("chromium")) as found:
-        yield found
-
-
 @pytest.fixture
-def browser(chromium: Browser) -> Browser:
+def browser(browser: Browser) -> Browser:
     """The browser, with nobody's devices."""
-    chromium.forget()
-    return chromium
+    browser.forget()
+    return browser
 
 
 @pytest.fixture

@@ -7,20 +7,13 @@ from pathlib import Path
 
 import httpx
 import pytest
-from fakes.browser import Browser, open_browser
+from fakes.browser import Browser
 from web_office import CASE, CODENAME, WebOffice, served_office
 
 from flows import step_up
 from playbooks import deeds
 from playbooks.event_bodies import Confirmed, read_body
 from playbooks.record import EventKind, verify_chain
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """One browser for all of this."""
-    with open_browser(tmp_path_factory.mktemp("chromium")) as found:
-        yield found
 
 
 @pytest.fixture

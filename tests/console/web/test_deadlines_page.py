@@ -9,18 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from axe_selenium_python import Axe
-from fakes.browser import Browser, open_browser
+from fakes.browser import Browser
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select, WebDriverWait
-from starlette.testclient import TestClient
+from visiting import enter, obstacles, visiting
 from web_office import CASE, PEOPLE, WebOffice, served_office, web_office
 
 from console.web.deadline_rows import case_rows
-from console.web.sign_in import cookie_name
 from console.web.site import Site
 from flows.deadlines import decide_not_due, file, start_clock
-from flows.sign_in import SignIn
 from playbooks.desk import Actor
 from playbooks.record import EventKind
 
@@ -35,14 +32,6 @@ def office(tmp_path: Path) -> Iterator[WebOffice]:
     with web_office(tmp_path / "office", deadlines=APPLIES) as found:
         found.case()
         yield found
-
-
-def signed_in(office: WebOffice, person: str = "alice") -> TestClient:
-    """A client with a session of this person, on pages of ours."""
-    url = office.wiring.settings.web.url
-    client = TestClient(office.app, base_url=url, headers={"origin": url, "sec-fetch-site": "same-origin"})
-    client.cookies.set(cookie_name(office.wiring), SignIn(office.wiring).begin(person, "passkey"))
-    return client
 
 
 def fill(office: WebOffice) -> None:
@@ -73,7 +62,7 @@ def plain(html: str) -> str:
 def test_what_is_due_next_comes_first_and_exercises_are_apart(office: WebOffice) -> None:
     """An exercise's late deadline is not in the headline; every group says what it is."""
     fill(office)
-    text = plain(signed_in(office).get("/deadlines").text)
+    text = plain(visiting(office, "alice").get("/deadlines").text)
     assert "1 deadline is overdue, and the next is due in 10 h" in text
     assert "Information, not legal advice." in text
     words = (
@@ -90,21 +79,21 @@ def test_what_is_due_next_comes_first_and_exercises_are_apart(office: WebOffice)
     assert places == sorted(places)
     assert "BaFin 17" in text
     assert "read 2026-11-24" in text
-    assert "<b>said" not in signed_in(office).get("/deadlines").text
+    assert "<b>said" not in visiting(office, "alice").get("/deadlines").text
 
 
 def test_many_open_cases_leave_the_page_readable(office: WebOffice) -> None:
     """The latest offer their clocks; of the others it says how many there are."""
     for number in range(22):
         office.case(f"KQ-2028-{number:04}")
-    page = signed_in(office).get("/deadlines").text
+    page = visiting(office, "alice").get("/deadlines").text
     assert page.count('class="clocks"') == 20
     assert "And 3 older cases" in plain(page)
 
 
 def test_a_clock_is_started_and_a_filing_recorded_by_forms(office: WebOffice) -> None:
     """Times are of the organisation's zone; the record says who."""
-    client = signed_in(office)
+    client = visiting(office, "alice")
     local = office.wiring.clock().astimezone(UTC) - timedelta(hours=9)
     said = {
         "trigger": "personal-data-aware",
@@ -136,7 +125,7 @@ def test_a_clock_is_started_and_a_filing_recorded_by_forms(office: WebOffice) ->
 def test_what_cannot_be_is_said_on_the_page(office: WebOffice, what: str, said: dict[str, str], told: str) -> None:
     """And nothing is written."""
     before = office.wiring.incident(CASE).head
-    answer = signed_in(office).post(f"/deadlines/{CASE}/{what}", data=said)
+    answer = visiting(office, "alice").post(f"/deadlines/{CASE}/{what}", data=said)
     assert answer.status_code == 422
     assert told in answer.text
     assert office.wiring.incident(CASE).head == before
@@ -146,7 +135,7 @@ def test_who_only_reads_sees_no_forms_and_records_nothing(office: WebOffice) -> 
     """The refusal stands in the record."""
     office.roster([*PEOPLE, {"name": "rita", "roles": ["read"]}])
     fill(office)
-    client = signed_in(office, "rita")
+    client = visiting(office, "rita")
     page = client.get("/deadlines").text
     assert '<form method="post" action="/deadlines' not in page
     assert "We classified the incident as major" in page
@@ -157,7 +146,7 @@ def test_who_only_reads_sees_no_forms_and_records_nothing(office: WebOffice) -> 
 
 def test_a_form_of_another_site_records_nothing(office: WebOffice) -> None:
     """Nor one that does not say where it comes from."""
-    client = signed_in(office)
+    client = visiting(office, "alice")
     for headers in (
         {"origin": "https://evil.example", "sec-fetch-site": "cross-site"},
         {"origin": "null", "sec-fetch-site": ""},
@@ -171,7 +160,7 @@ def test_an_organisation_that_named_no_regime_is_told_how(tmp_path: Path) -> Non
     """Nothing applies by itself."""
     with web_office(tmp_path / "office") as found:
         found.case()
-        text = plain(signed_in(found).get("/deadlines").text)
+        text = plain(visiting(found, "alice").get("/deadlines").text)
     assert "Nobody has said which regimes apply." in text
     assert "deadlines.applies" in text
 
@@ -180,7 +169,7 @@ def test_rules_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     """The page stays."""
     with web_office(tmp_path / "office", deadlines={"rules": "rules.yaml"}) as found:
         (tmp_path / "office" / "rules.yaml").write_text("version: 2", encoding="utf-8")
-        answer = signed_in(found).get("/deadlines")
+        answer = visiting(found, "alice").get("/deadlines")
     assert answer.status_code == 200
     assert "cannot be read" in answer.text
     assert "rules.yaml:1" in answer.text
@@ -217,22 +206,13 @@ def site(office: WebOffice) -> Site:
 # --- in a browser ------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """One browser for all of this."""
-    with open_browser(tmp_path_factory.mktemp("chromium")) as found:
-        yield found
-
-
 @pytest.fixture
 def served(tmp_path: Path, browser: Browser) -> Iterator[WebOffice]:
     """The filled page on a port of its own, and alice in the browser."""
     browser.forget()
     with served_office(tmp_path / "office", more={"deadlines": APPLIES}) as found:
         fill(found)
-        browser.open(f"{found.wiring.settings.web.url}/sign-in")
-        token = SignIn(found.wiring).begin("alice", "passkey")
-        browser.driver.add_cookie({"name": cookie_name(found.wiring), "value": token, "path": "/"})
+        enter(found, browser, "alice")
         yield found
         browser.driver.delete_all_cookies()
 
@@ -240,14 +220,7 @@ def served(tmp_path: Path, browser: Browser) -> Iterator[WebOffice]:
 @pytest.mark.parametrize("width", [1240, 390])
 def test_axe_finds_nothing_serious_with_every_part_open(served: WebOffice, browser: Browser, width: int) -> None:
     """Forms and rules included; nothing is wider than the screen."""
-    browser.driver.set_window_size(width, 900)
-    browser.open(f"{served.wiring.settings.web.url}/deadlines")
-    browser.driver.execute_script("for (const each of document.querySelectorAll('details')) each.open = true")
-    axe = Axe(browser.driver)
-    axe.inject()
-    found = [each for each in axe.run()["violations"] if each["impact"] in ("serious", "critical")]
-    assert [(each["id"], [node["html"][:120] for node in each["nodes"]]) for each in found] == []
-    assert browser.driver.execute_script("return document.documentElement.scrollWidth - window.innerWidth") <= 0
+    assert obstacles(browser, f"{served.wiring.settings.web.url}/deadlines", width=width) == []
 
 
 def test_a_person_starts_a_clock_by_the_form(served: WebOffice, browser: Browser) -> None:

@@ -5,24 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from axe_selenium_python import Axe
-from fakes.browser import Browser, open_browser
+from fakes.browser import Browser
 from measured_office import many, record
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select, WebDriverWait
 from told import at
+from visiting import enter, obstacles
 from web_office import WebOffice, served_without_case
-
-from console.web.sign_in import cookie_name
-from flows.sign_in import SignIn
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """One browser for all of this."""
-    with open_browser(tmp_path_factory.mktemp("chromium")) as found:
-        yield found
 
 
 @pytest.fixture(scope="module")
@@ -30,9 +20,7 @@ def office(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterat
     """Sixteen responses and four exercises; bob is signed in."""
     with served_without_case(tmp_path_factory.mktemp("measured") / "it") as found:
         record(found, [each.events for each in (*many(), *many(4, exercise=True))], now=at(60))
-        browser.open(f"{found.wiring.settings.web.url}/sign-in")
-        token = SignIn(found.wiring).begin("bob", "passkey")
-        browser.driver.add_cookie({"name": cookie_name(found.wiring), "value": token, "path": "/"})
+        enter(found, browser)
         yield found
 
 
@@ -43,15 +31,7 @@ def test_axe_finds_nothing_serious(office: WebOffice, browser: Browser, path: st
     """With every part open; nothing is wider than the screen, no complaint is logged."""
     features = [{"name": "prefers-color-scheme", "value": scheme}]
     browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
-    browser.driver.set_window_size(width, 900)
-    browser.open(f"{office.wiring.settings.web.url}{path}")
-    browser.driver.execute_script("document.querySelectorAll('details').forEach((each) => (each.open = true))")
-    axe = Axe(browser.driver)
-    axe.inject()
-    found = [each for each in axe.run()["violations"] if each["impact"] in ("serious", "critical")]
-    assert [(each["id"], [node["html"][:120] for node in each["nodes"]]) for each in found] == []
-    assert browser.driver.execute_script("return document.documentElement.scrollWidth - window.innerWidth") <= 0
-    assert [each for each in browser.driver.get_log("browser") if each["level"] == "SEVERE"] == []
+    assert obstacles(browser, f"{office.wiring.settings.web.url}{path}", width=width) == []
 
 
 def test_the_choice_is_made_with_the_keyboard_and_dots_are_no_stops(office: WebOffice, browser: Browser) -> None:

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import httpx
 import pytest
-from axe_selenium_python import Axe
-from fakes.browser import Browser, open_browser
+from fakes.browser import Browser
 from selenium.webdriver.common.by import By
 from starlette.testclient import TestClient
+from visiting import enter, obstacles
 from web_office import CASE, CODENAME, PEOPLE, WebOffice, served_office, web_office
 
 from console.web.sign_in import cookie_name
@@ -38,13 +38,6 @@ PAGES = (
 )
 
 
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """One browser for all of this."""
-    with open_browser(tmp_path_factory.mktemp("chromium")) as found:
-        yield found
-
-
 @pytest.fixture
 def served(tmp_path: Path, browser: Browser) -> Iterator[WebOffice]:
     """Alice's case on a port of its own, and nobody's devices in the browser."""
@@ -67,13 +60,6 @@ def signed_in(office: WebOffice, person: str = "bob") -> TestClient:
     client = TestClient(office.app, base_url=office.wiring.settings.web.url)
     client.cookies.set(cookie_name(office.wiring), SignIn(office.wiring).begin(person, "passkey"))
     return client
-
-
-def enter(office: WebOffice, browser: Browser, person: str = "bob") -> None:
-    """Give the browser a session of this person."""
-    browser.open(f"{office.wiring.settings.web.url}/sign-in")
-    token = SignIn(office.wiring).begin(person, "passkey")
-    browser.driver.add_cookie({"name": cookie_name(office.wiring), "value": token, "path": "/"})
 
 
 # --- who may look ------------------------------------------------------------------------------------
@@ -278,16 +264,7 @@ def _write_a_note(office: WebOffice) -> None:
 def test_axe_finds_nothing_serious(served: WebOffice, browser: Browser, path: str, width: int) -> None:
     """At desktop and at phone size, with every part open; nothing is wider than the screen, no complaint is logged."""
     enter(served, browser)
-    browser.driver.set_window_size(width, 900)
-    browser.open(f"{served.wiring.settings.web.url}{path}")
-    browser.driver.execute_script("document.querySelectorAll('details').forEach((each) => (each.open = true))")
-    axe = Axe(browser.driver)
-    axe.inject()
-    found = [each for each in axe.run()["violations"] if each["impact"] in ("serious", "critical")]
-    assert [(each["id"], [node["html"][:120] for node in each["nodes"]]) for each in found] == []
-    wide = browser.driver.execute_script("return document.documentElement.scrollWidth - window.innerWidth")
-    assert wide <= 0
-    assert [each for each in browser.driver.get_log("browser") if each["level"] == "SEVERE"] == []
+    assert obstacles(browser, f"{served.wiring.settings.web.url}{path}", width=width) == []
 
 
 def test_key_health_says_what_is_wrong_in_one_sentence(office: WebOffice) -> None:
