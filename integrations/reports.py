@@ -16,6 +16,7 @@ from typing import Any, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from integrations.options import first_mistake
 from playbooks.errors import InvalidInput
 from playbooks.exposures import Signal
 
@@ -59,9 +60,8 @@ def read_options(model: type[Model], name: str, options: Mapping[str, Any]) -> M
     try:
         return model.model_validate(dict(options))
     except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        field = ".".join(str(part) for part in first["loc"]) or "options"
-        raise InvalidInput(f"detector {name!r}, field {field!r}: {first['msg']}") from None
+        field, message = first_mistake(error)
+        raise InvalidInput(f"detector {name!r}, field {field or 'options'!r}: {message}") from None
 
 
 def poll_reports(

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Self
 
-from integrations.vendors.pagerduty import PagerDutyAccount, PagerDutyClients, read_options
+from integrations.options import read_options
+from integrations.vendors.pagerduty import PagerDutyAccount, PagerDutyClients
 from integrations.vendors.pagerduty_alert import alert_key
 from integrations.vendors.pagerduty_incidents import PagerDutyIncidents
 from playbooks.errors import InvalidInput, Unreachable

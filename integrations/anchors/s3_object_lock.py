@@ -16,7 +16,8 @@ from typing import Any, Self
 
 from pydantic import Field
 
-from integrations.receiver_options import SECONDS, ReceiverOptions, read_options
+from integrations.options import read_options
+from integrations.receiver_options import SECONDS, ReceiverOptions
 from integrations.vendors.aws import AwsConnection, client, translated
 from playbooks.errors import BackendError, IntegrityFailure, NotFound, Unavailable
 from playbooks.evidence.anchors import Anchored, Sealed

@@ -19,7 +19,8 @@ from rfc3161_client import (
     decode_timestamp_response,
 )
 
-from integrations.receiver_options import CONNECT_SECONDS, SECONDS, ReceiverOptions, read_options
+from integrations.options import read_options
+from integrations.receiver_options import CONNECT_SECONDS, SECONDS, ReceiverOptions
 from playbooks.errors import RecordError, Refused, Throttled, Unreachable
 from playbooks.evidence.anchors import Anchored, Sealed
 from playbooks.evidence.contents import TIME_STAMP

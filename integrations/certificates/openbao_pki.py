@@ -25,7 +25,6 @@ from integrations.vendors.openbao import (
     check_connection,
     meaning,
     mount_and_name,
-    read_options,
 )
 from playbooks.errors import BackendError, IntegrityFailure, InvalidInput, NotFound, Unavailable
 from playbooks.ports import Clock
@@ -48,7 +47,7 @@ class OpenBaoPki:
     @classmethod
     def open(cls, name: str, options: Mapping[str, Any], *, clock: Clock) -> Self:
         """Open with the options of ``OpenBaoConnection``; InvalidInput names the connection and the wrong field."""
-        return cls(name, read_options(OpenBaoConnection, name, options), clock)
+        return cls(name, OpenBaoConnection.read(name, options), clock)
 
     def close(self) -> None:
         """Close the session."""

@@ -10,8 +10,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
+from integrations.options import read_options
 from integrations.vendors import folders
 from playbooks.errors import InvalidInput, NotFound, Unreachable
 from playbooks.ports import Clock, Health
@@ -39,12 +40,7 @@ class ConfigDir:
     @classmethod
     def open(cls, name: str, options: Mapping[str, Any], *, clock: Clock) -> Self:
         """Open with ``root`` alone.  Raises InvalidInput naming connection and field."""
-        try:
-            root = ConfigDirOptions.model_validate(dict(options)).root
-        except ValidationError as error:
-            first = error.errors(include_input=False)[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise InvalidInput(f"connection {name}: {where}: {first['msg']}") from error
+        root = read_options(ConfigDirOptions, f"connection {name}", options).root
         if not root.is_dir():
             raise InvalidInput(f"connection {name}: root: {root} is not a folder")
         return cls(root, clock=clock)

@@ -27,7 +27,6 @@ from integrations.vendors.openbao import (
     OpenBaoConnection,
     OpenBaoSession,
     check_connection,
-    read_options,
 )
 from playbooks.errors import BackendError, InvalidInput, NotFound, Refused, Unavailable
 from playbooks.ports import Clock, Undo
@@ -54,7 +53,7 @@ class OpenBaoTokens:
     @classmethod
     def open(cls, name: str, options: Mapping[str, Any], *, clock: Clock) -> Self:
         """Open with the options of ``OpenBaoConnection``; InvalidInput names the connection and the wrong field."""
-        return cls(name, read_options(OpenBaoConnection, name, options), clock)
+        return cls(name, OpenBaoConnection.read(name, options), clock)
 
     def close(self) -> None:
         """Close the session."""

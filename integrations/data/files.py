@@ -16,7 +16,7 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from integrations.envelopes import custody, esdk, rewriting
 from integrations.envelopes.custody import Standing
@@ -28,6 +28,7 @@ from integrations.envelopes.messages import (
     under_old,
     unwrapped,
 )
+from integrations.options import read_options
 from integrations.vendors import folders
 from playbooks.errors import IntegrityFailure, InvalidInput, KeyquellError, NotFound
 from playbooks.ports import Clock, KeyWrapping, Shard, ShardResult, WrappedKey
@@ -68,12 +69,7 @@ class FileStore:
     @classmethod
     def open(cls, name: str, options: Mapping[str, Any], *, clock: Clock) -> Self:
         """Open a store; ``options`` are ``root`` alone.  Raises InvalidInput naming connection and field."""
-        try:
-            settings = FileStoreOptions.model_validate(dict(options))
-        except ValidationError as error:
-            first = error.errors(include_input=False)[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise InvalidInput(f"connection {name}: {where}: {first['msg']}") from error
+        settings = read_options(FileStoreOptions, f"connection {name}", options)
         if not settings.root.is_dir():
             raise InvalidInput(f"connection {name}: root: {settings.root} is not a folder")
         return cls(settings.root, clock=clock)

@@ -11,11 +11,11 @@ from datetime import datetime, timedelta
 from ipaddress import ip_address, ip_network
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
+from integrations.reports import read_options
 from integrations.vendors.aws import AwsConnection, access_key_id, client
 from integrations.vendors.aws_trail import TrailEvent, lookup
-from playbooks.errors import InvalidInput
 from playbooks.exposures import ExposureKind, Fingerprint, Signal
 from playbooks.ports import Clock
 
@@ -58,12 +58,7 @@ class CloudTrail:
     @classmethod
     def open(cls, name: str, options: Mapping[str, Any], *, clock: Clock) -> Self:
         """Validate the options; nothing is called yet.  Raises InvalidInput naming the field."""
-        try:
-            return cls(name, CloudTrailOptions.model_validate(dict(options)), clock=clock)
-        except ValidationError as error:
-            first = error.errors(include_input=False, include_url=False)[0]
-            field = ".".join(str(part) for part in first["loc"])
-            raise InvalidInput(f"detector {name!r}, field {field!r}: {first['msg']}") from None
+        return cls(name, read_options(CloudTrailOptions, name, options), clock=clock)
 
     def __repr__(self) -> str:
         return f"CloudTrail({self._name!r})"

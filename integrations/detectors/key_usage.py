@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from integrations.registry import open_adapter
+from integrations.reports import read_options
 from playbooks.errors import BackendError, InvalidInput
 from playbooks.exposures import ExposureKind, Fingerprint, Signal
 from playbooks.ports import Clock, ReadsUsage, UsageEvent
@@ -91,12 +92,7 @@ class KeyUsage:
     @classmethod
     def open(cls, name: str, options: Mapping[str, Any], *, clock: Clock) -> Self:
         """Validate the options; nothing is called yet.  Raises InvalidInput naming the field."""
-        try:
-            return cls(name, KeyUsageOptions.model_validate(dict(options)), clock=clock)
-        except ValidationError as error:
-            first = error.errors(include_input=False, include_url=False)[0]
-            field = ".".join(str(part) for part in first["loc"])
-            raise InvalidInput(f"detector {name!r}, field {field!r}: {first['msg']}") from None
+        return cls(name, read_options(KeyUsageOptions, name, options), clock=clock)
 
     def __repr__(self) -> str:
         return f"KeyUsage({self._name!r})"

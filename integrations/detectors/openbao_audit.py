@@ -18,7 +18,8 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from integrations.vendors.openbao import OpenBaoConnection, OpenBaoSession, read_options
+from integrations.options import read_options
+from integrations.vendors.openbao import OpenBaoConnection, OpenBaoSession
 from playbooks.errors import BackendError, InvalidInput, Unavailable
 from playbooks.exposures import ExposureKind, Fingerprint, Signal
 from playbooks.ports import Clock
@@ -64,8 +65,7 @@ class OpenBaoAudit:
     @classmethod
     def open(cls, name: str, options: Mapping[str, Any], *, clock: Clock) -> Self:
         """Open with ``OpenBaoAuditOptions``; InvalidInput names the detector and the wrong field."""
-        options = {key: value for key, value in options.items() if key not in {"type", "name"}}
-        return cls(name, read_options(OpenBaoAuditOptions, name, options), clock)
+        return cls(name, read_options(OpenBaoAuditOptions, f"detectors.{name}", options), clock)
 
     def close(self) -> None:
         """Close the session, if there is one."""

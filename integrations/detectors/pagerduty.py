@@ -14,8 +14,9 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from integrations.findings import redact
+from integrations.options import read_options
 from integrations.reports import shown
-from integrations.vendors.pagerduty import ID, check_references, check_secrets, read_options
+from integrations.vendors.pagerduty import ID, check_references, check_secrets
 from integrations.vendors.pagerduty_hooks import WebhookEvent, open_webhook
 from playbooks.errors import InvalidInput
 from playbooks.exposures import ExposureKind, Fingerprint, FingerprintKind, Signal

@@ -13,8 +13,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
+from integrations.reports import read_options
 from playbooks.errors import InvalidInput
 from playbooks.exposures import ExposureKind, Fingerprint, Signal
 from playbooks.ports import Clock
@@ -46,12 +47,7 @@ class SignatureLog:
     @classmethod
     def open(cls, name: str, options: Mapping[str, Any], *, clock: Clock) -> Self:
         """Validate the options; the files may appear later.  Raises InvalidInput naming the field."""
-        try:
-            return cls(name, SignatureLogOptions.model_validate(dict(options)), clock=clock)
-        except ValidationError as error:
-            first = error.errors()[0]
-            field = ".".join(str(part) for part in first["loc"])
-            raise InvalidInput(f"detector {name}: {field}: {first['msg']}") from error
+        return cls(name, read_options(SignatureLogOptions, name, options), clock=clock)
 
     def close(self) -> None:
         """Nothing is held open."""

@@ -28,7 +28,6 @@ from integrations.vendors.openbao import (
     OpenBaoSession,
     check_connection,
     mount_and_name,
-    read_options,
 )
 from integrations.vendors.openbao_facts import facts_from
 from integrations.vendors.openbao_transit import TransitBatches
@@ -62,7 +61,7 @@ class OpenBaoTransit:
     @classmethod
     def open(cls, name: str, options: Mapping[str, Any], *, clock: Clock) -> Self:
         """Open with the options of ``OpenBaoConnection``; InvalidInput names the connection and the wrong field."""
-        return cls(name, read_options(OpenBaoConnection, name, options), clock)
+        return cls(name, OpenBaoConnection.read(name, options), clock)
 
     def close(self) -> None:
         """Close the session."""

@@ -6,8 +6,9 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from integrations.options import read_options
 from integrations.secrets import read_secret
 from integrations.vendors.apprise import Address
 from playbooks.errors import BackendError, InvalidInput, Unavailable
@@ -61,13 +62,7 @@ class Apprise:
     def open(cls, name: str, options: Mapping[str, Any], *, clock: Clock) -> Self:
         """Validate ``AppriseOptions`` and read the URLs; nothing is sent.  Raises InvalidInput naming the field."""
         del clock  # the channel stamps its own times
-        given = {field: value for field, value in options.items() if field not in {"type", "name"}}
-        try:
-            return cls(name, AppriseOptions.model_validate(given))
-        except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-            field = ".".join(str(part) for part in first["loc"])
-            raise InvalidInput(f"messengers.{name}: {field}: {first['msg'].removeprefix('Value error, ')}") from None
+        return cls(name, read_options(AppriseOptions, f"messengers.{name}", options))
 
     def __repr__(self) -> str:
         return f"Apprise({self._name!r})"

@@ -7,9 +7,9 @@ import threading
 from collections.abc import Mapping
 from typing import IO, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from playbooks.errors import InvalidInput
+from integrations.options import read_options
 from playbooks.ports import Clock, Message
 from playbooks.timings import rfc3339
 
@@ -35,12 +35,7 @@ class Console:
     @classmethod
     def open(cls, name: str, options: Mapping[str, Any], *, clock: Clock) -> Self:
         """Options: ``stream`` (``stderr``, the default, or ``stdout``).  Raises InvalidInput naming the wrong field."""
-        try:
-            checked = _Options.model_validate(dict(options))
-        except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            field = ".".join(str(part) for part in first["loc"])
-            raise InvalidInput(f"messengers.{name}: {field}: {first['msg']}") from error
+        checked = read_options(_Options, f"messengers.{name}", options)
         return cls(sys.stdout if checked.stream == "stdout" else sys.stderr, clock=clock)
 
     def deliver(self, message: Message) -> None:

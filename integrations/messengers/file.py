@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any, Self
 
 import orjson
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
+from integrations.options import read_options
 from playbooks.errors import InvalidInput, Unreachable
 from playbooks.ports import Clock, Message
 from playbooks.timings import rfc3339
@@ -41,13 +42,9 @@ class Folder:
     @classmethod
     def open(cls, name: str, options: Mapping[str, Any], *, clock: Clock) -> Self:
         """Options: ``root``, made when it is missing.  Raises InvalidInput naming the wrong field."""
+        root = read_options(_Options, f"messengers.{name}", options).root
         try:
-            root = _Options.model_validate(dict(options)).root
             root.mkdir(parents=True, exist_ok=True)
-        except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            field = ".".join(str(part) for part in first["loc"])
-            raise InvalidInput(f"messengers.{name}: {field}: {first['msg']}") from error
         except OSError as error:
             raise InvalidInput(f"messengers.{name}: root: {root} cannot be made ({error.strerror})") from error
         return cls(root, clock=clock)

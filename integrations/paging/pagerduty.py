@@ -15,13 +15,13 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator
 
+from integrations.options import read_options
 from integrations.secrets import read_secret
 from integrations.vendors.pagerduty import (
     ID,
     PagerDutyAccount,
     PagerDutyClients,
     check_secrets,
-    read_options,
     translated,
 )
 from integrations.vendors.pagerduty_alert import alert_key, alert_of, summary_of

@@ -10,7 +10,8 @@ from typing import Any, Self
 import orjson
 from pydantic import JsonValue
 
-from integrations.receiver_options import ReceiverOptions, read_options
+from integrations.options import read_options
+from integrations.receiver_options import ReceiverOptions
 from playbooks.errors import Unreachable
 from playbooks.ports import Clock
 

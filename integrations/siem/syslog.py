@@ -8,13 +8,13 @@ import select
 import socket
 import ssl
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import Field, JsonValue
 
-from integrations.receiver_options import CONNECT_SECONDS, SECONDS, ReceiverOptions, read_options
-from playbooks.errors import InvalidInput, Refused, Unreachable
+from integrations.options import Authorities, read_options
+from integrations.receiver_options import CONNECT_SECONDS, SECONDS, ReceiverOptions
+from playbooks.errors import Refused, Unreachable
 from playbooks.ports import Clock
 from playbooks.timings import rfc3339
 
@@ -30,7 +30,7 @@ class SyslogOptions(ReceiverOptions):
     host: str
     port: int = Field(default=6514, ge=1, le=65535)
     transport: Literal["tls", "tcp", "udp"] = "tls"
-    ca_file: Path | None = None
+    ca_file: Authorities = None
 
 
 class Syslog:
@@ -50,10 +50,7 @@ class Syslog:
     def open(cls, name: str, options: Mapping[str, Any], *, clock: Clock) -> Self:
         """Options: ``host``, ``port``, ``transport``, ``ca_file``.  Raises InvalidInput naming the wrong field."""
         read = read_options(SyslogOptions, f"siem.{name}", options)
-        try:
-            context = ssl.create_default_context(cafile=read.ca_file) if read.transport == "tls" else None
-        except (OSError, ssl.SSLError) as error:
-            raise InvalidInput(f"siem.{name}: ca_file: it cannot be read ({type(error).__name__})") from error
+        context = ssl.create_default_context(cafile=read.ca_file) if read.transport == "tls" else None
         return cls(read, context, clock=clock)
 
     def send(self, finding: Mapping[str, JsonValue]) -> None:

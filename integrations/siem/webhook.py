@@ -11,7 +11,8 @@ import httpx
 import orjson
 from pydantic import Field, JsonValue
 
-from integrations.receiver_options import CONNECT_SECONDS, SECONDS, ReceiverOptions, read_options
+from integrations.options import read_options
+from integrations.receiver_options import CONNECT_SECONDS, SECONDS, ReceiverOptions
 from integrations.secrets import read_secret
 from playbooks.errors import BackendError, Refused, Throttled, Unreachable
 from playbooks.ports import Clock

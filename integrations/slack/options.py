@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from playbooks.errors import InvalidInput
+from integrations.options import read_options as options_of
 
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
@@ -54,10 +54,4 @@ class SlackOptions(BaseModel):
 
 def read_options(name: str, options: Mapping[str, Any]) -> SlackOptions:
     """Validate options; InvalidInput names the connection and the field, and never repeats the value."""
-    try:
-        return SlackOptions.model_validate(dict(options))
-    except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False, include_context=False)[0]
-        field = ".".join(str(part) for part in first["loc"]) or "options"
-        message = first["msg"].removeprefix("Value error, ")
-        raise InvalidInput(f"{name}: {field}: {message}", hint="See docs/configuration.md for every field.") from None
+    return options_of(SlackOptions, name, options, hint="See docs/configuration.md for every field.")

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import logging
 import re
-import ssl
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any, Self
 from urllib.parse import unquote, urlsplit
 
@@ -16,7 +14,8 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from opentelemetry.sdk.trace.export import SpanExportResult
 from pydantic import Field, field_validator
 
-from integrations.receiver_options import ReceiverOptions, read_options
+from integrations.options import Authorities, read_options
+from integrations.receiver_options import ReceiverOptions
 from integrations.secrets import read_secret
 from integrations.traces.answers import Door
 from integrations.traces.readable import Reader
@@ -43,22 +42,13 @@ class TracesOptions(ReceiverOptions):
     endpoint: str = Field(description="With its path, as https://collector.example.com:4318/v1/traces.")
     headers: str | None = Field(default=None, pattern="^(env|file):", description="Reference to headers, for a token.")
     service_name: str = Field(default="keyquell", min_length=1)
-    ca_file: Path | None = None
+    ca_file: Authorities = None
 
     @field_validator("endpoint")
     @classmethod
     def _safe(cls, value: str) -> str:
         if not _is_safe(value):
             raise ValueError("must be https://HOST/PATH (http to this host alone), without user, query or fragment")
-        return value
-
-    @field_validator("ca_file")
-    @classmethod
-    def _readable(cls, value: Path | None) -> Path | None:
-        try:
-            ssl.create_default_context(cafile=value)
-        except OSError as error:
-            raise ValueError("is no readable file of PEM certificates") from error
         return value
 
 

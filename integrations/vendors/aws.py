@@ -18,6 +18,7 @@ from botocore.exceptions import ConnectionError as AwsConnectionError
 from botocore.parsers import ResponseParserError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from integrations.options import first_mistake
 from integrations.secrets import read_secret
 from integrations.vendors.aws_outsider import AGENT, Door, Outsider
 from playbooks.errors import (
@@ -95,9 +96,8 @@ class AwsConnection(BaseModel):
         try:
             return cls.model_validate(dict(options))
         except ValidationError as error:
-            first = error.errors(include_input=False, include_url=False)[0]
-            field = ".".join(str(part) for part in first["loc"])
-            raise InvalidInput(f"connection {name!r}, field {field!r}: {first['msg']}") from None
+            field, message = first_mistake(error)
+            raise InvalidInput(f"connection {name!r}, field {field!r}: {message}") from None
 
 
 def client(connection: AwsConnection, service: str, *, identity: str = "", seconds: float = 5) -> Any:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Self
 
 import httpx
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from integrations.options import read_options
 from integrations.secrets import read_secret
 from playbooks.errors import (
     BackendError,
@@ -59,8 +60,6 @@ _HINTS: dict[type[BackendError], str] = {
     NotFound: "Check the mount and the name.",
 }
 
-Model = TypeVar("Model", bound=BaseModel)
-
 
 class OpenBaoConnection(BaseModel):
     """Options of a connection of type ``openbao``; ``token`` is a reference, never the token."""
@@ -88,15 +87,10 @@ class OpenBaoConnection(BaseModel):
             raise ValueError("must be a reference (file:PATH or env:NAME), not the token itself")
         return value
 
-
-def read_options(model: type[Model], name: str, options: Mapping[str, Any]) -> Model:
-    """Validate options; InvalidInput names the connection and the field, and never repeats the value."""
-    try:
-        return model.model_validate(dict(options))
-    except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"]) or "options"
-        raise InvalidInput(f"connection {name}: {place}: {first['msg']}") from None
+    @classmethod
+    def read(cls, name: str, options: Mapping[str, Any]) -> Self:
+        """Validate the options of the connection ``name``; InvalidInput names it and the field, not the value."""
+        return read_options(cls, f"connection {name}", options)
 
 
 @dataclass(frozen=True, slots=True)

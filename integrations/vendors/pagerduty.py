@@ -10,20 +10,19 @@ import ssl
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import httpx2
 import pagerduty
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from integrations.options import Authorities
 from integrations.secrets import read_secret
 from playbooks.errors import BackendError, InvalidInput, NotFound, Refused, Throttled, Unavailable, Unreachable
 
 HTTPS = r"^https://[^/\s?#@]+(/[^\s?#]*)?$"
 ID = r"^[A-Za-z0-9]{4,40}$"
 _TIMEOUT = httpx2.Timeout(5, connect=2)
-Options = TypeVar("Options", bound=BaseModel)
 
 
 def check_references(value: str | tuple[str, ...]) -> str | tuple[str, ...]:
@@ -49,29 +48,9 @@ class PagerDutyAccount(BaseModel):
     webhook_secrets: tuple[str, ...] = Field(default=(), description="References; several while one is replaced.")
     events_url: str = Field(default="https://events.pagerduty.com", pattern=HTTPS)
     api_url: str = Field(default="https://api.pagerduty.com", pattern=HTTPS)
-    verify: Path | None = Field(default=None, description="A bundle of CA certificates; None: the system's.")
+    verify: Authorities = Field(default=None, description="A bundle of CA certificates; None: the system's.")
 
     _by_reference = field_validator("routing_key", "api_token", "webhook_secrets")(check_references)
-
-    @field_validator("verify")
-    @classmethod
-    def _readable(cls, value: Path | None) -> Path | None:
-        try:
-            ssl.create_default_context(cafile=value)
-        except OSError as error:
-            raise ValueError("is no readable file of PEM certificates") from error
-        return value
-
-
-def read_options(model: type[Options], place: str, options: Mapping[str, Any]) -> Options:
-    """Validate the options of an adapter; InvalidInput names the place and the first wrong field."""
-    given = {field: value for field, value in options.items() if field not in {"type", "name"}}
-    try:
-        return model.model_validate(given)
-    except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False, include_context=False)[0]
-        field = ".".join(str(part) for part in first["loc"]) or "options"
-        raise InvalidInput(f"{place}: {field}: {first['msg'].removeprefix('Value error, ')}") from None
 
 
 def check_secrets(place: str, references: Mapping[str, str]) -> None:

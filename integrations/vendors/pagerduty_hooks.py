@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
+from integrations.options import first_mistake
 from integrations.secrets import read_secret
 from playbooks.errors import InvalidInput, Refused
 
@@ -70,9 +71,9 @@ def open_webhook(*, headers: Mapping[str, str], body: bytes, secrets: Iterable[s
     try:
         return _Envelope.model_validate_json(body).event
     except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False, include_context=False)[0]
-        field = ".".join(str(part) for part in first["loc"]) or "the document"
-        raise InvalidInput(f"the webhook for {subject} is no PagerDuty event: {field}: {first['msg'][:200]}") from None
+        field, message = first_mistake(error)
+        told = f"{field or 'the document'}: {message[:200]}"
+        raise InvalidInput(f"the webhook for {subject} is no PagerDuty event: {told}") from None
 
 
 def _signature(body: bytes, secret: str) -> bytes:

@@ -11,14 +11,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
+from integrations.options import read_options
 from integrations.secrets import read_secret
 from integrations.vendors.pkcs11_processes import Worker, WorkerError, start_template
 from playbooks.errors import (
     BackendError,
     IntegrityFailure,
-    InvalidInput,
     NotFound,
     Refused,
     Unavailable,
@@ -90,12 +90,7 @@ class Pkcs11Options(BaseModel):
     @classmethod
     def read(cls, name: str, options: Mapping[str, Any]) -> Self:
         """Validate; raises InvalidInput naming the connection and the field."""
-        try:
-            found = cls.model_validate(dict(options))
-        except ValidationError as error:
-            first = error.errors()[0]
-            field = ".".join(str(part) for part in first["loc"])
-            raise InvalidInput(f"connection {name}: {field}: {first['msg']}") from error
+        found = read_options(cls, f"connection {name}", options)
         return found.model_copy(update={"token": found.token or name})
 
 

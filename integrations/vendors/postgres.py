@@ -11,8 +11,9 @@ from typing import Any, Self
 import asyncpg
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from integrations.options import read_options
 from integrations.secrets import read_secret
 from playbooks.errors import (
     BackendError,
@@ -51,12 +52,7 @@ class PostgresOptions(BaseModel):
     @classmethod
     def read(cls, name: str, options: Mapping[str, Any]) -> Self:
         """Validate; raises InvalidInput naming connection and field, without the value."""
-        try:
-            return cls.model_validate(dict(options))
-        except ValidationError as error:
-            first = error.errors(include_input=False)[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise InvalidInput(f"connection {name}: {where}: {first['msg']}") from None
+        return read_options(cls, f"connection {name}", options)
 
 
 @contextmanager

@@ -107,5 +107,5 @@ def test_a_foreign_cursor_and_a_bad_option_are_named(files: Files) -> None:
     """Both are the caller's mistakes."""
     with pytest.raises(InvalidInput):
         files.poll("page-2")
-    with pytest.raises(InvalidInput, match="gate: ledger"):
+    with pytest.raises(InvalidInput, match="detector 'gate', field 'ledger'"):
         SignatureLog.open("gate", {"verifications": "v"}, clock=lambda: NOW)

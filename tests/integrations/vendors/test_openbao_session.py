@@ -12,7 +12,6 @@ from integrations.vendors.openbao import (
     check_connection,
     meaning,
     mount_and_name,
-    read_options,
 )
 from playbooks.errors import (
     BackendError,
@@ -72,14 +71,14 @@ def test_an_answer_is_classified_by_status_and_text(
 def test_a_wrong_option_is_named_with_its_connection(options: dict[str, str], field: str) -> None:
     """A person finds the line; a token pasted in clear is not repeated."""
     with pytest.raises(InvalidInput, match=f"connection vault: {field}") as raised:
-        read_options(OpenBaoConnection, "vault", options)
+        OpenBaoConnection.read("vault", options)
     assert "pastedsecret" not in f"{raised.value}{raised.value!r}"
     assert raised.value.__cause__ is None
 
 
 def test_neither_options_nor_session_show_the_token(openbao: OpenBaoServer) -> None:
     """The token is nowhere but in the request."""
-    connection = read_options(OpenBaoConnection, "vault", openbao.connection_options())
+    connection = OpenBaoConnection.read("vault", openbao.connection_options())
     with OpenBaoSession("vault", connection) as session:
         shown = repr(session) + repr(connection) + repr(session.call("GET", "auth/token/lookup-self"))
     assert openbao.root_token_file.read_text() not in shown
@@ -87,7 +86,7 @@ def test_neither_options_nor_session_show_the_token(openbao: OpenBaoServer) -> N
 
 def test_an_unknown_mount_is_not_found(openbao: OpenBaoServer) -> None:
     """A mistyped mount is never taken for a dead key."""
-    connection = read_options(OpenBaoConnection, "vault", openbao.connection_options())
+    connection = OpenBaoConnection.read("vault", openbao.connection_options())
     with OpenBaoSession("vault", connection) as session, pytest.raises(NotFound, match="no handler for route"):
         session.call("POST", "nowhere/encrypt/x", subject="openbao:vault/nowhere/x", body={})
 
@@ -96,7 +95,7 @@ def test_a_missing_token_file_is_named(openbao: OpenBaoServer, tmp_path: Path) -
     """The reference is shown, since it is no secret."""
     options = {**openbao.connection_options(), "token": f"file:{tmp_path / 'gone'}"}
     with pytest.raises(InvalidInput, match="gone"):
-        OpenBaoSession("vault", read_options(OpenBaoConnection, "vault", options))
+        OpenBaoSession("vault", OpenBaoConnection.read("vault", options))
 
 
 def test_a_path_splits_into_mount_and_name() -> None:
