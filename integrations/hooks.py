@@ -154,6 +154,16 @@ class HookAuth(BaseModel):
         return before.encode() + body + after.encode()
 
 
+def check_webhook(
+    auth: HookAuth | None, headers: Mapping[str, str], body: bytes, *, now: datetime, sender: str
+) -> None:
+    """Raises InvalidInput for a body that is too long, Refused when it is not the sender's or none is configured."""
+    within_limit(body, sender=sender)
+    if auth is None:
+        refuse(sender, "no auth is configured", code="auth-missing")
+    auth.check(headers, body, now=now, sender=sender)
+
+
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 

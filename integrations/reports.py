@@ -16,9 +16,11 @@ from typing import Any, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from integrations.fingerprints import installation_key
 from integrations.options import first_mistake
 from playbooks.errors import InvalidInput
 from playbooks.exposures import Signal
+from playbooks.ports import Clock
 
 MAX_REPORT_BYTES = 64 * 1024 * 1024
 """The largest report that is read."""
@@ -62,6 +64,27 @@ def read_options(model: type[Model], name: str, options: Mapping[str, Any]) -> M
     except ValidationError as error:
         field, message = first_mistake(error)
         raise InvalidInput(f"detector {name!r}, field {field or 'options'!r}: {message}") from None
+
+
+class ReportReader:
+    """Base of a detector that reads reports; nothing is held open between calls."""
+
+    def __init__(self, name: str, options: ReportOptions, *, clock: Clock) -> None:
+        self._name = name
+        self._options = options
+        self._clock = clock
+        self._key = installation_key(options.key_file) if options.key_file else None
+
+    @classmethod
+    def open(cls, name: str, options: Mapping[str, Any], *, clock: Clock) -> Self:
+        """Validate ``ReportOptions``; reports may appear later.  Raises InvalidInput naming the field."""
+        return cls(name, read_options(ReportOptions, name, options), clock=clock)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._name!r})"
+
+    def close(self) -> None:
+        """Nothing is held open."""
 
 
 def poll_reports(

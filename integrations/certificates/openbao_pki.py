@@ -9,9 +9,8 @@ keyCompromise (RFC 5280 §5.3.1).  The receipt says so.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from datetime import datetime
-from typing import Any, Self
+from collections.abc import Iterator
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -19,39 +18,19 @@ from cryptography.x509.oid import NameOID
 from pydantic import JsonValue
 
 from integrations.vendors.openbao import (
-    Answer,
-    OpenBaoConnection,
     OpenBaoSession,
     check_connection,
     meaning,
     mount_and_name,
 )
+from integrations.vendors.openbao_adapter import OpenBaoAdapter
 from playbooks.errors import BackendError, IntegrityFailure, InvalidInput, NotFound, Unavailable
-from playbooks.ports import Clock
 from playbooks.receipts import Outcome, ProbeResult, Receipt
 from playbooks.refs import CertificateRef
 
 
-class OpenBaoPki:
+class OpenBaoPki(OpenBaoAdapter):
     """Signs, revokes and shows certificates of PKI mounts."""
-
-    def __init__(self, name: str, connection: OpenBaoConnection, clock: Clock) -> None:
-        self._name = name
-        self._connection = connection
-        self._clock = clock
-        self._session = OpenBaoSession(name, connection)
-
-    def __repr__(self) -> str:
-        return f"OpenBaoPki({self._name!r}, {self._connection.url!r})"
-
-    @classmethod
-    def open(cls, name: str, options: Mapping[str, Any], *, clock: Clock) -> Self:
-        """Open with the options of ``OpenBaoConnection``; InvalidInput names the connection and the wrong field."""
-        return cls(name, OpenBaoConnection.read(name, options), clock)
-
-    def close(self) -> None:
-        """Close the session."""
-        self._session.close()
 
     def certificate(self, ref: CertificateRef) -> str:
         """The certificate as PEM; NotFound when the mount never issued it."""
@@ -166,26 +145,6 @@ class OpenBaoPki:
             old = x509.load_pem_x509_certificate(self.certificate(like).encode())
             names = old.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
         return str(names[0].value) if names else ""
-
-    def _receipt(
-        self,
-        ref: CertificateRef,
-        move: str,
-        requested: datetime,
-        answer: Answer | None = None,
-        *,
-        changed: bool = True,
-        undo: dict[str, JsonValue] | None = None,
-    ) -> Receipt:
-        return Receipt(
-            subject=str(ref),
-            move=move,
-            requested_at=requested,
-            accepted_at=self._clock(),
-            request_id=answer.request_id if answer else "",
-            changed=changed,
-            undo=undo or {},
-        )
 
 
 def _ref(connection: str, mount: str, serial: str) -> CertificateRef:

@@ -11,7 +11,7 @@ import json
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, timedelta
 from typing import Any, Literal, Self, cast
 
 from pydantic import JsonValue
@@ -26,9 +26,9 @@ from integrations.vendors.aws import (
     denies_explicitly,
     has_session_token,
     outsider,
-    request_id,
     translated,
 )
+from integrations.vendors.aws_receipts import AwsReceipts
 from playbooks.errors import BackendError, InvalidInput, NotFound, Refused, Unavailable
 from playbooks.ports import Clock, Undo
 from playbooks.receipts import Outcome, ProbeResult, Receipt
@@ -42,7 +42,7 @@ _DENIED = {"AccessDeniedException", "AccessDenied"}
 _OVER = {"ExpiredToken", "ExpiredTokenException"}
 
 
-class AwsIam:
+class AwsIam(AwsReceipts):
     """Access keys of IAM users: cut, renewed, and the sessions that were minted from them ended.
 
     Sessions die by an inline Deny on tokens issued before now, on the user and on each role that the user may assume
@@ -82,17 +82,17 @@ class AwsIam:
         requested = self._clock()
         before = self._status(credential)
         if before == "Inactive":
-            return self._receipt(credential, "cut-credential", requested, undo={"status": before})
+            return self.receipt(credential, "cut-credential", requested, undo={"status": before})
         self._mint(credential, secret)
         answer = self._set_status(credential, "Inactive")
-        return self._receipt(credential, "cut-credential", requested, answer, undo={"status": before or "Active"})
+        return self.receipt(credential, "cut-credential", requested, answer, undo={"status": before or "Active"})
 
     def restore(self, credential: CredentialRef, *, undo: Undo) -> Receipt:
         """Make the access key active again; revoked sessions stay revoked."""
         requested = self._clock()
         if self._status(credential) == "Active":
-            return self._receipt(credential, "restore-credential", requested)
-        return self._receipt(credential, "restore-credential", requested, self._set_status(credential, "Active"))
+            return self.receipt(credential, "restore-credential", requested)
+        return self.receipt(credential, "restore-credential", requested, self._set_status(credential, "Active"))
 
     def revoke_sessions(self, credential: CredentialRef, *, secret: str = "") -> Receipt:
         """End every session issued until now, of the user and of the roles it may assume.
@@ -119,7 +119,7 @@ class AwsIam:
         if failures:
             raise failures[0]
         undo: dict[str, JsonValue] = {"user": user, "roles": list[JsonValue](roles), "issued_before": until}
-        return self._receipt(credential, "revoke-sessions", requested, answer, undo=undo)
+        return self.receipt(credential, "revoke-sessions", requested, answer, undo=undo)
 
     def _roles(self, credential: CredentialRef) -> Iterator[str]:
         """ARNs of the roles whose sessions may come from this credential, never the recovery identity's own."""
@@ -188,7 +188,7 @@ class AwsIam:
         delivered = _delivered(deliver_to)
         if delivered.get("marker") == marker and present.get(delivered["access_key_id"]) == "Active":
             same = CredentialRef("aws-iam", like.connection, f"{user}/{delivered['access_key_id']}")
-            return same, self._receipt(same, "issue-credential", requested)
+            return same, self.receipt(same, "issue-credential", requested)
         if len(present) >= _KEYS_PER_USER:
             self._remove_orphan(like, set(present) - {leaked, delivered.get("access_key_id", "")})
         answer = self._call(like, "create_access_key", UserName=user)
@@ -202,7 +202,7 @@ class AwsIam:
             },
         )
         new = CredentialRef("aws-iam", like.connection, f"{user}/{made['AccessKeyId']}")
-        return new, self._receipt(new, "issue-credential", requested, answer)
+        return new, self.receipt(new, "issue-credential", requested, answer)
 
     def _remove_orphan(self, like: CredentialRef, candidates: set[str]) -> None:
         user, _ = _parts(like)
@@ -316,25 +316,6 @@ class AwsIam:
     def _set_status(self, credential: CredentialRef, status: str) -> Mapping[str, Any]:
         user, key_id = _parts(credential)
         return self._call(credential, "update_access_key", UserName=user, AccessKeyId=key_id, Status=status)
-
-    def _receipt(
-        self,
-        credential: CredentialRef,
-        move: str,
-        requested: datetime,
-        answer: Mapping[str, Any] | None = None,
-        *,
-        undo: dict[str, JsonValue] | None = None,
-    ) -> Receipt:
-        return Receipt(
-            subject=str(credential),
-            move=move,
-            requested_at=requested,
-            accepted_at=self._clock(),
-            request_id=request_id(answer or {}),
-            changed=answer is not None,
-            undo=undo or {},
-        )
 
 
 def _parts(credential: CredentialRef) -> tuple[str, str]:

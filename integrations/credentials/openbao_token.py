@@ -14,8 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from datetime import datetime
-from typing import Any, Self
+from typing import Any
 
 from pydantic import JsonValue
 
@@ -23,13 +22,12 @@ from integrations import canaries
 from integrations.secrets import read_secret, write_secret
 from integrations.vendors.openbao import (
     PERMISSION_DENIED,
-    Answer,
-    OpenBaoConnection,
     OpenBaoSession,
     check_connection,
 )
+from integrations.vendors.openbao_adapter import OpenBaoAdapter
 from playbooks.errors import BackendError, InvalidInput, NotFound, Refused, Unavailable
-from playbooks.ports import Clock, Undo
+from playbooks.ports import Undo
 from playbooks.receipts import Outcome, ProbeResult, Receipt
 from playbooks.refs import CredentialRef
 
@@ -38,26 +36,8 @@ _MARKER = "keyquell_marker"
 _KEPT = ("policies", "creation_ttl", "renewable", "period", "explicit_max_ttl", "display_name", "meta")
 
 
-class OpenBaoTokens:
+class OpenBaoTokens(OpenBaoAdapter):
     """Cuts, issues and probes tokens by their accessors."""
-
-    def __init__(self, name: str, connection: OpenBaoConnection, clock: Clock) -> None:
-        self._name = name
-        self._connection = connection
-        self._clock = clock
-        self._session = OpenBaoSession(name, connection)
-
-    def __repr__(self) -> str:
-        return f"OpenBaoTokens({self._name!r}, {self._connection.url!r})"
-
-    @classmethod
-    def open(cls, name: str, options: Mapping[str, Any], *, clock: Clock) -> Self:
-        """Open with the options of ``OpenBaoConnection``; InvalidInput names the connection and the wrong field."""
-        return cls(name, OpenBaoConnection.read(name, options), clock)
-
-    def close(self) -> None:
-        """Close the session."""
-        self._session.close()
 
     def cut(self, credential: CredentialRef, *, secret: str = "") -> Receipt:
         """Revoke the token and, with it, its children.
@@ -277,23 +257,3 @@ class OpenBaoTokens:
         except (InvalidInput, Refused):
             return ""
         return str(data.get("accessor", "")) if (data.get("meta") or {}).get(_MARKER) == marker else ""
-
-    def _receipt(
-        self,
-        credential: CredentialRef,
-        move: str,
-        requested: datetime,
-        answer: Answer | None = None,
-        *,
-        changed: bool = True,
-        undo: dict[str, JsonValue] | None = None,
-    ) -> Receipt:
-        return Receipt(
-            subject=str(credential),
-            move=move,
-            requested_at=requested,
-            accepted_at=self._clock(),
-            request_id=answer.request_id if answer else "",
-            changed=changed,
-            undo=undo or {},
-        )

@@ -6,40 +6,21 @@ that nothing in it can be matched to the estate: make it without, and keep it to
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from collections.abc import Sequence
+from typing import Any
 
 from integrations.findings import classify
-from integrations.fingerprints import installation_key
 from integrations.hooks import parse_json
-from integrations.reports import ReportOptions, moment, poll_reports, read_options, shown
+from integrations.reports import ReportReader, moment, poll_reports, shown
 from playbooks.errors import InvalidInput
 from playbooks.exposures import Signal
-from playbooks.ports import Clock
 
 # A finding whose value is nobody's in the estate becomes no exposure, so this is about exact matches only.
 _CONFIDENCE = 0.8
 
 
-class Gitleaks:
+class Gitleaks(ReportReader):
     """One signal a finding, known by Gitleaks' own ``Fingerprint`` (commit, file, rule, line)."""
-
-    def __init__(self, name: str, options: ReportOptions, *, clock: Clock) -> None:
-        self._name = name
-        self._options = options
-        self._clock = clock
-        self._key = installation_key(options.key_file) if options.key_file else None
-
-    @classmethod
-    def open(cls, name: str, options: Mapping[str, Any], *, clock: Clock) -> Self:
-        """Validate ``ReportOptions``; reports may appear later.  Raises InvalidInput naming the field."""
-        return cls(name, read_options(ReportOptions, name, options), clock=clock)
-
-    def __repr__(self) -> str:
-        return f"Gitleaks({self._name!r})"
-
-    def close(self) -> None:
-        """Nothing is held open."""
 
     def poll(self, *, cursor: str) -> tuple[Sequence[Signal], str]:
         """The findings of every report that changed since the cursor ("": of all)."""

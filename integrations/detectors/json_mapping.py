@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from integrations.findings import classify, masked
 from integrations.fingerprints import installation_key
-from integrations.hooks import HookAuth, parse_json, refuse, within_limit
+from integrations.hooks import HookAuth, check_webhook, parse_json
 from integrations.reports import ReportOptions, moment, poll_reports, read_options, shown
 from playbooks.errors import InvalidInput
 from playbooks.exposures import ExposureKind, Fingerprint, FingerprintKind, Signal
@@ -125,10 +125,7 @@ class JsonMapping:
 
     def hear(self, *, headers: Mapping[str, str], body: bytes) -> Sequence[Signal]:
         """The findings of one webhook.  Raises Refused for a sender that is not ours, InvalidInput for another form."""
-        within_limit(body, sender=self._name)
-        if self._options.auth is None:
-            refuse(self._name, "no auth is configured", code="auth-missing")
-        self._options.auth.check(headers, body, now=self._clock(), sender=self._name)
+        check_webhook(self._options.auth, headers, body, now=self._clock(), sender=self._name)
         return self.read(body)
 
     def read(self, document: bytes) -> Sequence[Signal]:

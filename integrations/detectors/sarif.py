@@ -10,40 +10,21 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Self
+from typing import Any
 
 from integrations.findings import Finding, classify, recognise, secrets_in
-from integrations.fingerprints import installation_key
 from integrations.hooks import parse_json
-from integrations.reports import ReportOptions, moment, poll_reports, read_options, shown
+from integrations.reports import ReportReader, moment, poll_reports, shown
 from playbooks.errors import InvalidInput
 from playbooks.exposures import ExposureKind, Fingerprint, Signal
-from playbooks.ports import Clock
 
 _CONFIDENCE = 0.8
 _ABOUT_SECRETS = re.compile(r"secret|credential|password|token|api.?key|private.?key|access.?key|leak|trufflehog", re.I)
 _STABLE = ("primaryLocationLineHash",)
 
 
-class Sarif:
+class Sarif(ReportReader):
     """One signal a result and kind of exposure, known by tool, rule, place and the result's own fingerprints."""
-
-    def __init__(self, name: str, options: ReportOptions, *, clock: Clock) -> None:
-        self._name = name
-        self._options = options
-        self._clock = clock
-        self._key = installation_key(options.key_file) if options.key_file else None
-
-    @classmethod
-    def open(cls, name: str, options: Mapping[str, Any], *, clock: Clock) -> Self:
-        """Validate ``ReportOptions``; reports may appear later.  Raises InvalidInput naming the field."""
-        return cls(name, read_options(ReportOptions, name, options), clock=clock)
-
-    def __repr__(self) -> str:
-        return f"Sarif({self._name!r})"
-
-    def close(self) -> None:
-        """Nothing is held open."""
 
     def poll(self, *, cursor: str) -> tuple[Sequence[Signal], str]:
         """The findings of every log file that changed since the cursor ("": of all)."""

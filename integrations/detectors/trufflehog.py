@@ -12,15 +12,13 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from integrations.findings import classify
-from integrations.fingerprints import installation_key
 from integrations.hooks import parse_json
-from integrations.reports import ReportOptions, read_options
+from integrations.reports import ReportReader
 from playbooks.errors import InvalidInput
 from playbooks.exposures import Signal
-from playbooks.ports import Clock
 
 _log = logging.getLogger(__name__)
 _PLACES = ("repository", "commit", "file", "link", "bucket", "key", "path", "line")
@@ -29,28 +27,11 @@ _PLACES = ("repository", "commit", "file", "link", "bucket", "key", "path", "lin
 _VERIFIED, _UNVERIFIED = 0.95, 0.8
 
 
-class TruffleHog:
+class TruffleHog(ReportReader):
     """One signal a finding; the same secret at the same place is the same finding.
 
     The cursor is JSON: per file its inode and the byte offset of the first line that was not read.
     """
-
-    def __init__(self, name: str, options: ReportOptions, *, clock: Clock) -> None:
-        self._name = name
-        self._options = options
-        self._clock = clock
-        self._key = installation_key(options.key_file) if options.key_file else None
-
-    @classmethod
-    def open(cls, name: str, options: Mapping[str, Any], *, clock: Clock) -> Self:
-        """Validate the options; findings may appear later.  Raises InvalidInput naming the field."""
-        return cls(name, read_options(ReportOptions, name, options), clock=clock)
-
-    def __repr__(self) -> str:
-        return f"TruffleHog({self._name!r})"
-
-    def close(self) -> None:
-        """Nothing is held open."""
 
     def poll(self, *, cursor: str) -> tuple[Sequence[Signal], str]:
         """Read on from the cursor ("" is the beginning); a last line that is still being written is left."""

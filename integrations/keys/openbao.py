@@ -14,8 +14,7 @@ from __future__ import annotations
 import re
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
-from typing import Any, Self
+from typing import Any
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -29,6 +28,7 @@ from integrations.vendors.openbao import (
     check_connection,
     mount_and_name,
 )
+from integrations.vendors.openbao_adapter import OpenBaoAdapter
 from integrations.vendors.openbao_facts import facts_from
 from integrations.vendors.openbao_transit import TransitBatches
 from playbooks.errors import BackendError, IntegrityFailure, InvalidInput, NotFound, Refused, Unavailable
@@ -44,28 +44,13 @@ _NEVER_MADE = b"vault:v1:" + b64encode(bytes(60))
 """A ciphertext of nobody: a live key answers that it does not authenticate, a disabled one that it is disabled."""
 
 
-class OpenBaoTransit:
+class OpenBaoTransit(OpenBaoAdapter):
     """All moves on transit keys through one connection; ``enable`` and the like need nothing but the receipt's undo."""
 
     def __init__(self, name: str, connection: OpenBaoConnection, clock: Clock) -> None:
-        self._name = name
-        self._connection = connection
-        self._clock = clock
-        self._session = OpenBaoSession(name, connection)
+        super().__init__(name, connection, clock)
         self._batches = TransitBatches(self._session)
         self._upsert_closed: set[str] = set()
-
-    def __repr__(self) -> str:
-        return f"OpenBaoTransit({self._name!r}, {self._connection.url!r})"
-
-    @classmethod
-    def open(cls, name: str, options: Mapping[str, Any], *, clock: Clock) -> Self:
-        """Open with the options of ``OpenBaoConnection``; InvalidInput names the connection and the wrong field."""
-        return cls(name, OpenBaoConnection.read(name, options), clock)
-
-    def close(self) -> None:
-        """Close the session."""
-        self._session.close()
 
     # --- describe ------------------------------------------------------------------------------
 
@@ -372,26 +357,6 @@ class OpenBaoTransit:
             except Refused:
                 return
             self._upsert_closed.add(mount)
-
-    def _receipt(
-        self,
-        key: KeyRef,
-        move: str,
-        requested: datetime,
-        answer: Answer | None = None,
-        *,
-        changed: bool = True,
-        undo: dict[str, JsonValue] | None = None,
-    ) -> Receipt:
-        return Receipt(
-            subject=str(key),
-            move=move,
-            requested_at=requested,
-            accepted_at=self._clock(),
-            request_id=answer.request_id if answer else "",
-            changed=changed,
-            undo=undo or {},
-        )
 
 
 def _raise_if_error(answer: object) -> None:

@@ -8,16 +8,14 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from datetime import datetime
 from typing import Any, Literal, Self, TypeVar, cast
 
-from pydantic import JsonValue
-
-from integrations.vendors.aws import AwsConnection, Pace, client, outsider, request_id, translated
+from integrations.vendors.aws import AwsConnection, Pace, client, outsider, translated
 from integrations.vendors.aws_kms_facts import signing_algorithm
+from integrations.vendors.aws_receipts import AwsReceipts
 from playbooks.errors import BackendError, Refused, Unavailable
 from playbooks.ports import Clock
-from playbooks.receipts import Outcome, ProbeResult, Receipt
+from playbooks.receipts import Outcome, ProbeResult
 from playbooks.refs import KeyRef
 
 Item = TypeVar("Item")
@@ -27,7 +25,7 @@ _CANARY_TAG = "keyquell:probe"
 _CANARY = b"keyquell probe"
 
 
-class KmsSession:
+class KmsSession(AwsReceipts):
     """What the moves of a KMS adapter stand on.
 
     Probes for ``decrypt`` need a ciphertext of the key: one is made, and kept as the key's tag ``keyquell:probe``,
@@ -161,26 +159,6 @@ class KmsSession:
     def tag(self, key: KeyRef, name: str, value: str) -> None:
         """Set one tag of the key."""
         self.call("tag_resource", key, Tags=[{"TagKey": name, "TagValue": value}])
-
-    def receipt(
-        self,
-        key: KeyRef,
-        move: str,
-        requested: datetime,
-        answer: Mapping[str, Any] | None = None,
-        *,
-        undo: dict[str, JsonValue] | None = None,
-    ) -> Receipt:
-        """``answer`` is the reply of the call that changed something; None when it was already so."""
-        return Receipt(
-            subject=str(key),
-            move=move,
-            requested_at=requested,
-            accepted_at=self._clock(),
-            request_id=request_id(answer or {}),
-            changed=answer is not None,
-            undo=undo or {},
-        )
 
     def batch(self, key: KeyRef, items: Sequence[Item], one: Callable[[Item], Made]) -> list[Made | Exception]:
         """Do ``one`` to every item, in parallel and at the configured pace; a failure stands in its item's place."""
