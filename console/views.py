@@ -12,11 +12,10 @@ from playbooks.card_approvals import approvals, missing_people
 from playbooks.card_of import warnings
 from playbooks.card_proof import clock
 from playbooks.card_words import in_force, taken_back
-from playbooks.gates import satisfied
 from playbooks.incident import Incident
 from playbooks.milestones import RETIREMENT_BLOCKED
 from playbooks.plans import Phase, Plan, Step
-from playbooks.progress import gate_open, waiting_steps
+from playbooks.progress import at_gate, waiting_steps
 from playbooks.step_status import StepStatus
 from playbooks.timings import rfc3339
 
@@ -202,23 +201,16 @@ def _stand(incident: Incident, step: Step, authority: Authority) -> tuple[str, s
     if status.code == RETIREMENT_BLOCKED:
         return "waits", waits(status.error)
     if status.state == "pending" and step.gate.people and incident.plan is not None:
-        return _at_the_gate(incident, incident.plan, step, authority)
+        return _at_the_gate(incident, step, authority)
     if status.state in ("failed", "not-proven"):
         return status.state, status.error or status.detail or "no probe has shown that it took effect"
     return status.state, status.detail if status.state == "unavailable" or step.phase is Phase.CONTAIN else ""
 
 
-def _at_the_gate(incident: Incident, plan: Plan, step: Step, authority: Authority) -> tuple[str, str]:
-    if incident.closed or gate_open(incident, step, authority):
+def _at_the_gate(incident: Incident, step: Step, authority: Authority) -> tuple[str, str]:
+    may, why = at_gate(incident, step, authority)
+    if incident.closed or may:
         return "pending", ""
-    _, why = satisfied(
-        step,
-        plan,
-        incident.approvals,
-        requested_by=incident.requested_by,
-        denied=incident.denials,
-        authority=authority,
-    )
     return "waits", why if incident.denials else f"needs {_missing(incident, step, authority)}"
 
 

@@ -47,8 +47,13 @@ def waiting_steps(incident: Incident, authority: Authority = EVERYBODY) -> list[
 
 def gate_open(incident: Incident, step: Step, authority: Authority = EVERYBODY) -> bool:
     """Is the step's gate satisfied by the approvals of the current plan?"""
+    return at_gate(incident, step, authority)[0]
+
+
+def at_gate(incident: Incident, step: Step, authority: Authority = EVERYBODY) -> tuple[bool, str]:
+    """Do the approvals of the current plan satisfy the step's gate, and if not, why."""
     if incident.plan is None:
-        return False
+        return False, "there is no plan"
     return satisfied(
         step,
         incident.plan,
@@ -56,7 +61,7 @@ def gate_open(incident: Incident, step: Step, authority: Authority = EVERYBODY) 
         requested_by=incident.requested_by,
         denied=incident.denials,
         authority=authority,
-    )[0]
+    )
 
 
 def _offered(incident: Incident) -> list[Step]:

@@ -9,9 +9,9 @@ from console.web.pages import moment
 from flows.undo import foreseen
 from playbooks.authority import Authority
 from playbooks.card_words import in_force, number
-from playbooks.gates import satisfied
 from playbooks.incident import Incident
 from playbooks.plans import Action, Phase, Reversibility, Step
+from playbooks.progress import at_gate
 
 _FINAL: Mapping[Action, tuple[str, str]] = {
     Action.DESTROY_KEY: ("{target} is destroyed.", "Nobody can bring it back, also not the vendor."),
@@ -61,18 +61,10 @@ def reversible_steps(incident: Incident) -> list[str]:
 
 def still_missing(incident: Incident, authority: Authority) -> str:
     """Why the plan's next gated step may not run yet; "" when all that people decide is decided."""
-    plan = incident.plan
-    if plan is None:
+    if incident.plan is None:
         return "there is no plan"
     for step in _ahead(incident):
-        may, why = satisfied(
-            step,
-            plan,
-            incident.approvals,
-            requested_by=incident.requested_by,
-            denied=incident.denials,
-            authority=authority,
-        )
+        may, why = at_gate(incident, step, authority)
         if not may:
             return why
     return ""
