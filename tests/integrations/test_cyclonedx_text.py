@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -60,6 +61,8 @@ def test_what_is_no_document_is_refused(content: bytes, reason: str) -> None:
         ({"dependencies": [{"ref": "a", "dependsOn": ["b", "b"]}]}, r"dependencies\.0\.dependsOn: .*uniqueItems"),
         ({"services": [{"bom-ref": "s"}]}, r"services\.0: one of name is missing"),
         ({"metadata": {"timestamp": 5}}, r"metadata\.timestamp"),
+        ({"metadata": {"timestamp": CANARY}}, r"metadata\.timestamp: .*format"),
+        ({"externalReferences": [{"type": "vcs", "url": f"{CANARY} {CANARY}"}]}, r"externalReferences\.0\.url"),
         ({"secret": CANARY}, "the document: there is a field"),
         ({"serialNumber": CANARY}, "serialNumber: does not keep the schema's rule 'pattern'"),
     ],
@@ -95,3 +98,14 @@ def test_limits_are_on_bytes_and_on_lists_that_would_be_compared_each_with_each(
     monkeypatch.setattr(cyclonedx_text, "MOST_BYTES", 100)
     with pytest.raises(InvalidInput, match="more than 0 MiB"):
         parse(b" " * 101)
+
+
+def test_a_reference_may_have_letters_of_any_script() -> None:
+    """RFC 3987, and no more than that."""
+    address = "https://beispiel.example/schlüssel?für=日本#ß"
+    assert parse(json.dumps(FRAME | {"externalReferences": [{"type": "vcs", "url": address}]}).encode())
+
+
+def test_no_grammar_is_built_in_every_process() -> None:
+    """jsonschema, which Prefect imports, takes this package by itself where it is installed, and then needs seconds."""
+    assert find_spec("rfc3987_syntax") is None

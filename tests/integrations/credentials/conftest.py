@@ -9,5 +9,5 @@ from integrations import canaries
 
 @pytest.fixture(autouse=True)
 def patient_canaries(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A busy machine must not decide whether a canary was minted in time; ``test_canary_sessions`` shows that no cut waits."""
+    """The load must not decide whether a canary was minted; ``test_canary_sessions`` shows that no cut waits."""
     monkeypatch.setattr(canaries, "MINT_SECONDS", 60.0)
