@@ -7,6 +7,7 @@ must stay below it.  The exit code is 1 only when a benchmark crashed: a shared 
 
 from __future__ import annotations
 
+import argparse
 import json
 import subprocess
 import sys
@@ -74,17 +75,18 @@ def table(results: list[dict[str, Any]]) -> Table:
 
 def main(arguments: list[str]) -> int:
     """Measure the named benchmarks, or all, one after the other."""
-    chosen = [each for each in arguments if not each.startswith("-")] or names()
-    unknown = sorted(set(chosen) - set(names()))
-    if unknown:
-        Console(stderr=True).print(f"There is no benchmark {', '.join(unknown)}. Known: {', '.join(names())}.")
-        return 2
+    parser = argparse.ArgumentParser(prog="python -m bench", description=(__doc__ or "").partition(":")[0] + ".")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(names())}; all without a name")
+    parser.add_argument("--json", action="store_true", help="print the results as JSON")
+    asked = parser.parse_args(arguments)
+    if unknown := sorted(set(asked.names) - set(names())):
+        parser.error(f"there is no benchmark {', '.join(unknown)}. Known: {', '.join(names())}.")
     progress = Console(stderr=True)
     results = []
-    for name in chosen:
+    for name in asked.names or names():
         progress.print(f"{name} …", style="dim")
         results.append(measure(name))
-    if "--json" in arguments:
+    if asked.json:
         sys.stdout.write(json.dumps(results, indent=2) + "\n")
     else:
         Console(width=None if sys.stdout.isatty() else 120).print(table(results))
