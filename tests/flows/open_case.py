@@ -15,6 +15,7 @@ from written_case import ESTATE, ID, Case
 from flows.settings import load_settings
 from flows.wiring import Wiring
 from playbooks.errors import KeyquellError
+from playbooks.event_bodies import body_of
 from playbooks.incident import Incident
 from playbooks.ports import Delivers, Message
 from playbooks.record import EventKind
@@ -73,6 +74,27 @@ def wired(root: Path, case: Case, *, roster: Mapping[str, Any] | None = None, **
     wiring = OpenedByHand(loaded, clock=ClockOfTheTest())
     case.write_to(wiring.records)
     return wiring
+
+
+def add_case(wiring: Wiring, name: str, *, closed: bool = False) -> None:
+    """Another case, just opened, and closed when that is wanted."""
+    opened = {"codename": name.lower(), "severity": "high", "exercise": False, "requested_by": "alice"}
+    body = body_of(EventKind.INCIDENT_OPENED, **opened, playbook="kms-key-leak")
+    wiring.records.append_next(name, kind=EventKind.INCIDENT_OPENED, body=body)
+    if closed:
+        close_case(wiring, name)
+
+
+def close_case(wiring: Wiring, name: str) -> None:
+    """The end of a case."""
+    body = body_of(EventKind.CLOSED, by="alice", outcome="recovered")
+    wiring.records.append_next(name, kind=EventKind.CLOSED, body=body)
+
+
+def sql(wiring: Wiring, statement: str) -> None:
+    """Somebody at the record's database."""
+    with wiring.records.engine.connect() as connection:
+        connection.exec_driver_sql(statement)
 
 
 class Running:

@@ -11,12 +11,12 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 import pytest
 import yaml
 from anchored_case import GOES_ON, SIGNER, configured, contained, of_kind, opened
+from fakes.pagerduty_options import pager_options
 from fakes.pagerduty_server import FakePagerDuty
 from fakes.slack_listener import options_for
 from fakes.slack_server import FakeSlack
@@ -161,7 +161,7 @@ def test_a_case_signed_by_an_hsm_lies_at_all_four_places_without_a_secret(
                 "cloud": account.connection_options(user.credential, user.arn),
             },
             slack=options_for(tmp_path, slack),
-            pagers=[{"type": "pagerduty", **pager_options(pagerduty, tmp_path)}],
+            pagers=[{"type": "pagerduty", **pager_options(tmp_path, pagerduty)}],
             anchors=[
                 {"type": "rfc3161", "url": authority.url},
                 {"type": "slack"},
@@ -219,14 +219,6 @@ def test_a_stamp_of_another_authority_fails_the_pack(tmp_path: Path, authority: 
     (tmp_path / "other").mkdir()
     with TimeStamps(tmp_path / "other") as other:
         assert any("does not verify" in each for each in verify_pack(pack.data, tsa_roots=[other.root]).failed)
-
-
-def pager_options(pagerduty: FakePagerDuty, folder: Path) -> dict[str, Any]:
-    (folder / "routing").write_text(pagerduty.routing_key)
-    (folder / "token").write_text(pagerduty.account.token)
-    urls = {"events_url": pagerduty.url, "api_url": pagerduty.url, "verify": str(pagerduty.ca)}
-    references = {"routing_key": f"file:{folder}/routing", "api_token": f"file:{folder}/token"}
-    return {**references, **urls, "from_email": "asha@example.com"}
 
 
 def test_doctor_looks_at_the_signer_and_the_places(tmp_path: Path, hsm: SoftHsm, authority: TimeStamps) -> None:

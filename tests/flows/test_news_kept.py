@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from open_case import OpenedByHand, wired
+from open_case import OpenedByHand, add_case, close_case, sql, wired
 from written_case import ID, Case
 
 from flows.code_names import CodeNames
@@ -14,8 +14,7 @@ from flows.decisions import Decisions
 from flows.overview import Overview
 from integrations.records.sql import SqlRecords
 from playbooks.errors import RecordError
-from playbooks.event_bodies import body_of
-from playbooks.record import Event, EventKind
+from playbooks.record import Event
 
 
 @pytest.fixture
@@ -23,22 +22,6 @@ def wiring(tmp_path: Path) -> Iterator[OpenedByHand]:
     """One open case; others are added by the tests."""
     with wired(tmp_path, Case()) as opened:
         yield opened
-
-
-def add(wiring: OpenedByHand, name: str) -> None:
-    opened = {"codename": name.lower(), "severity": "high", "exercise": False, "requested_by": "alice"}
-    body = body_of(EventKind.INCIDENT_OPENED, **opened, playbook="kms-key-leak")
-    wiring.records.append_next(name, kind=EventKind.INCIDENT_OPENED, body=body)
-
-
-def close(wiring: OpenedByHand, name: str) -> None:
-    body = body_of(EventKind.CLOSED, by="alice", outcome="recovered")
-    wiring.records.append_next(name, kind=EventKind.CLOSED, body=body)
-
-
-def sql(wiring: OpenedByHand, statement: str) -> None:
-    with wiring.records.engine.connect() as connection:
-        connection.exec_driver_sql(statement)
 
 
 class Flaky(SqlRecords):
@@ -58,8 +41,8 @@ def test_a_database_that_fails_once_hides_no_new_incident(wiring: OpenedByHand) 
     records = Flaky(wiring.records.engine, clock=wiring.clock)
     names = CodeNames(records)
     names.look()
-    add(wiring, "KQ-A")
-    add(wiring, "KQ-B")
+    add_case(wiring, "KQ-A")
+    add_case(wiring, "KQ-B")
     records.fails_for = "KQ-B"
     with pytest.raises(RecordError):
         names.look()
@@ -68,9 +51,9 @@ def test_a_database_that_fails_once_hides_no_new_incident(wiring: OpenedByHand) 
 
 def test_a_decision_that_cannot_be_read_is_said_each_time(wiring: OpenedByHand) -> None:
     """An audit with holes must not look whole the second time."""
-    close(wiring, ID)
-    add(wiring, "KQ-B")
-    close(wiring, "KQ-B")
+    close_case(wiring, ID)
+    add_case(wiring, "KQ-B")
+    close_case(wiring, "KQ-B")
     sql(wiring, "UPDATE events SET body='{}' WHERE kind='closed' AND incident='KQ-B'")
     found = Decisions(wiring.records)
     for _ in range(2):
@@ -80,7 +63,7 @@ def test_a_decision_that_cannot_be_read_is_said_each_time(wiring: OpenedByHand) 
 
 def test_a_kept_line_that_is_no_line_is_computed_again(wiring: OpenedByHand) -> None:
     """Whatever stands in the derived table."""
-    close(wiring, ID)
+    close_case(wiring, ID)
     Overview(wiring).all()
     sql(wiring, "UPDATE summaries SET body='{}'")
     assert [each.id for each in Overview(wiring).all()] == [ID]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from open_case import OpenedByHand, wired
+from open_case import OpenedByHand, add_case, close_case, sql, wired
 from written_case import ID, KEY, Case
 
 from flows.key_health import key_health
@@ -27,25 +27,6 @@ def wiring(tmp_path: Path) -> Iterator[OpenedByHand]:
         yield opened
 
 
-def add(wiring: OpenedByHand, name: str, *, closed: bool = False) -> None:
-    opened = {"codename": name.lower(), "severity": "high", "exercise": False, "requested_by": "alice"}
-    wiring.records.append_next(
-        name, kind=EventKind.INCIDENT_OPENED, body=body_of(EventKind.INCIDENT_OPENED, **opened, playbook="kms-key-leak")
-    )
-    if closed:
-        close(wiring, name)
-
-
-def close(wiring: OpenedByHand, name: str) -> None:
-    body = body_of(EventKind.CLOSED, by="alice", outcome="recovered")
-    wiring.records.append_next(name, kind=EventKind.CLOSED, body=body)
-
-
-def sql(wiring: OpenedByHand, statement: str) -> None:
-    with wiring.records.engine.connect() as connection:
-        connection.exec_driver_sql(statement)
-
-
 def sql_one(wiring: OpenedByHand, statement: str) -> str:
     with wiring.records.engine.connect() as connection:
         return str(connection.exec_driver_sql(statement).scalar_one())
@@ -58,10 +39,10 @@ def as_recorded(wiring: OpenedByHand) -> dict[str, Summary]:
 def test_it_agrees_with_the_whole_record_and_grows_with_it(wiring: OpenedByHand) -> None:
     """After each event, and after a restart that finds lines which were kept."""
     found = Overview(wiring)
-    add(wiring, "KQ-OLD", closed=True)
+    add_case(wiring, "KQ-OLD", closed=True)
     assert {each.id: each for each in found.all()} == as_recorded(wiring)
-    add(wiring, "KQ-NEW")
-    close(wiring, ID)
+    add_case(wiring, "KQ-NEW")
+    close_case(wiring, ID)
     assert {each.id: each for each in found.all()} == as_recorded(wiring)
     assert {each.id: each for each in Overview(wiring).all()} == as_recorded(wiring)
     assert found.all()[0].id == "KQ-NEW"
@@ -70,19 +51,19 @@ def test_it_agrees_with_the_whole_record_and_grows_with_it(wiring: OpenedByHand)
 def test_open_ones_and_those_closed_lately(wiring: OpenedByHand) -> None:
     """The oldest open one first, the last closed one first."""
     for name in ("KQ-1", "KQ-2"):
-        add(wiring, name, closed=True)
+        add_case(wiring, name, closed=True)
     found = Overview(wiring)
-    add(wiring, "KQ-3")
+    add_case(wiring, "KQ-3")
     assert [each.id for each in found.open()] == [ID, "KQ-3"]
     assert [each.id for each in found.lately_closed(1)] == ["KQ-2"]
-    close(wiring, "KQ-3")
+    close_case(wiring, "KQ-3")
     assert [each.id for each in found.open()] == [ID]
     assert [each.id for each in found.lately_closed(5)] == ["KQ-3", "KQ-2", "KQ-1"]
 
 
 def test_lines_of_closed_cases_are_kept_for_the_next_start(wiring: OpenedByHand) -> None:
     """They are used as they stand, so that their events need not be read; open cases are always read."""
-    add(wiring, "KQ-OLD", closed=True)
+    add_case(wiring, "KQ-OLD", closed=True)
     Overview(wiring).all()
     sql(wiring, "UPDATE summaries SET body = replace(body, 'kq-old', 'as-it-was-kept')")
     assert {each.codename for each in Overview(wiring).all()} == {"as-it-was-kept", "calm-otter"}
@@ -102,7 +83,7 @@ def test_a_line_that_was_kept_before_there_was_virtual_time_is_made_again(wiring
     opened = {"codename": "kq-drill", "severity": "high", "exercise": True, "requested_by": "alice"}
     body = body_of(EventKind.INCIDENT_OPENED, **opened, playbook="kms-key-leak", virtual_time=True)
     wiring.records.append_next("KQ-DRILL", kind=EventKind.INCIDENT_OPENED, body=body)
-    close(wiring, "KQ-DRILL")
+    close_case(wiring, "KQ-DRILL")
     Overview(wiring).all()
     sql(wiring, kept)
     assert "virtual_time" not in sql_one(wiring, "SELECT body FROM summaries")
@@ -114,7 +95,7 @@ def test_a_line_that_was_kept_before_there_was_virtual_time_is_made_again(wiring
 
 def test_what_comes_after_closing_is_seen(wiring: OpenedByHand) -> None:
     """A kept line is not believed when its record has grown."""
-    add(wiring, "KQ-OLD", closed=True)
+    add_case(wiring, "KQ-OLD", closed=True)
     Overview(wiring).all()
     wiring.records.append_next("KQ-OLD", kind=EventKind.NOTE, body={"text": "x", "by": "mei"})
     assert {each.id: each.seq for each in Overview(wiring).all()}["KQ-OLD"] == 2
@@ -122,7 +103,7 @@ def test_what_comes_after_closing_is_seen(wiring: OpenedByHand) -> None:
 
 def test_a_broken_record_is_named_and_hides_no_other(wiring: OpenedByHand) -> None:
     """And it is read again once it has grown."""
-    add(wiring, "KQ-BAD")
+    add_case(wiring, "KQ-BAD")
     sql(wiring, "UPDATE events SET body = '{}' WHERE incident = 'KQ-BAD' AND seq = 0")
     found = Overview(wiring)
     assert [each.id for each in found.all()] == [ID]
@@ -133,11 +114,11 @@ def test_a_broken_record_is_named_and_hides_no_other(wiring: OpenedByHand) -> No
 
 def test_lines_that_cannot_be_kept_cost_nothing_but_time(wiring: OpenedByHand) -> None:
     """The table is gone: everything is still told."""
-    add(wiring, "KQ-OLD", closed=True)
+    add_case(wiring, "KQ-OLD", closed=True)
     found = Overview(wiring)
     found.all()
     sql(wiring, "DROP TABLE summaries")
-    add(wiring, "KQ-NEXT", closed=True)
+    add_case(wiring, "KQ-NEXT", closed=True)
     assert {each.id for each in found.all()} == {ID, "KQ-OLD", "KQ-NEXT"}
 
 
@@ -168,7 +149,7 @@ def test_news_are_told_once_and_in_order(wiring: OpenedByHand) -> None:
 def test_a_row_that_is_no_event_hides_no_other_chain(wiring: OpenedByHand) -> None:
     """Neither at the first look nor later; what the others tell is told once."""
     for name in ("KQ-1", "KQ-2"):
-        add(wiring, name)
+        add_case(wiring, name)
     news = News(wiring.records, {EventKind.NOTE})
     news.take()
     for name in ("KQ-1", "KQ-2"):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
+from fakes.pagerduty_options import pager_options
 from fakes.pagerduty_server import FakePagerDuty
 from open_case import Channel, OpenedByHand, Running, eventually, wired
 from written_case import ID, Case
@@ -37,22 +37,10 @@ def fake(tmp_path: Path) -> Iterator[FakePagerDuty]:
 
 @pytest.fixture
 def wiring(tmp_path: Path, fake: FakePagerDuty) -> Iterator[OpenedByHand]:
-    secrets = {"routing": fake.routing_key, "token": fake.account.token, "hook": fake.webhook_secrets[0]}
-    for name, secret in secrets.items():
-        (tmp_path / name).write_text(secret)
-    options: dict[str, Any] = {
-        "routing_key": f"file:{tmp_path}/routing",
-        "api_token": f"file:{tmp_path}/token",
-        "from_email": "asha@example.com",
-        "webhook_secrets": [f"file:{tmp_path}/hook"],
-        "events_url": fake.url,
-        "api_url": fake.url,
-        "verify": str(fake.ca),
-    }
     pagers = [{"type": "pagerduty", "name": "pd"}]
     messengers = [{"type": "file", "name": "mail", "root": str(tmp_path / "mail")}]
     with wired(tmp_path, Case(), roster=ROSTER, pagers=pagers, messengers=messengers) as opened:
-        opened.rings["pd"] = PagerDuty.open("pd", options, clock=opened.clock)
+        opened.rings["pd"] = PagerDuty.open("pd", pager_options(tmp_path, fake), clock=opened.clock)
         opened.channels["mail"] = Channel()
         yield opened
 

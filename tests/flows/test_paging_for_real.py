@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from fakes.pagerduty_account import Incident as Theirs
+from fakes.pagerduty_options import pager_options
 from fakes.pagerduty_server import FakePagerDuty
 from open_case import OpenedByHand, Running, eventually, wired
 from written_case import ID, Case
@@ -45,14 +46,7 @@ def fake(server: FakePagerDuty) -> FakePagerDuty:
 @pytest.fixture
 def wiring(fake: FakePagerDuty, tmp_path: Path) -> Iterator[OpenedByHand]:
     """A case that nobody has taken, and the pager's own adapter."""
-    secrets = {"routing": fake.routing_key, "token": fake.account.token, "hook": fake.webhook_secrets[0]}
-    for name, secret in secrets.items():
-        (tmp_path / name).write_text(secret, encoding="utf-8")
-    pager = {
-        "type": "pagerduty", "name": "pd", "routing_key": "file:./routing", "api_token": "file:./token",
-        "from_email": "asha@example.com", "webhook_secrets": ["file:./hook"],
-        "events_url": fake.url, "api_url": fake.url, "verify": str(fake.ca),
-    }  # fmt: skip
+    pager = {"type": "pagerduty", "name": "pd", **pager_options(tmp_path, fake)}
     with wired(tmp_path, Case(), roster=ROSTER, pagers=[pager]) as opened:
         opened.rings = Wiring.pagers(opened)
         yield opened

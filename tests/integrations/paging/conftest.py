@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes.pagerduty_options import pager_options
 from fakes.pagerduty_server import FakePagerDuty
 
 
@@ -26,15 +27,4 @@ def fake(pagerduty_server: FakePagerDuty) -> FakePagerDuty:
 @pytest.fixture
 def options(fake: FakePagerDuty, tmp_path: Path) -> dict[str, Any]:
     """Settings for both APIs and webhooks."""
-    secrets = {"routing": fake.routing_key, "token": fake.account.token, "hook": fake.webhook_secrets[0]}
-    for name, secret in secrets.items():
-        (tmp_path / name).write_text(f"{secret}\n")
-    return {
-        "routing_key": f"file:{tmp_path}/routing",
-        "api_token": f"file:{tmp_path}/token",
-        "from_email": "asha@example.com",
-        "webhook_secrets": [f"file:{tmp_path}/hook"],
-        "events_url": fake.url,
-        "api_url": fake.url,
-        "verify": str(fake.ca),
-    }
+    return pager_options(tmp_path, fake)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,6 +33,15 @@ class Floor:
     def type(self, text: str, *, user: str = "", channel: str = "") -> Any:
         """Type ``/keyquell TEXT``; Slack's acknowledgement."""
         return self.slack.slash(COMMAND, text, user or self.ann, channel or self.channel)
+
+    def type_at_once(self, text: str, *, times: int) -> None:
+        """Type it in as many threads, at a desk that takes a second for each answer; until all are acknowledged."""
+        self.desk.slow_seconds = 1.0
+        threads = [threading.Thread(target=self.type, args=(text,)) for _ in range(times)]
+        for each in threads:
+            each.start()
+        for each in threads:
+            each.join()
 
     def heard(self, words: str, *, user: str = "") -> dict[str, Any]:
         """Wait until a person was whispered something with these words; the message."""

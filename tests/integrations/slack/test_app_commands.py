@@ -248,15 +248,8 @@ def test_a_long_plan_is_shown_within_slacks_limits(at: Floor) -> None:
 
 def test_sixty_commands_at_once_are_all_acknowledged_in_slacks_three_seconds(at: Floor) -> None:
     """The desk is slow; the acknowledgement does not wait for it, and everybody gets an answer."""
-    import threading
-
     at.desk.opened()
-    at.desk.slow_seconds = 1.0
-    threads = [threading.Thread(target=at.type, args=("status",)) for _ in range(60)]
-    for each in threads:
-        each.start()
-    for each in threads:
-        each.join()
+    at.type_at_once("status", times=60)
     assert len(at.slack.acks) == 60
     assert max(each.seconds for each in at.slack.acks) < 3
     assert {each.attempts for each in at.slack.acks} == {1}

@@ -191,15 +191,8 @@ def test_the_handler_is_for_http_only(tmp_path: Path) -> None:
 
 def test_a_slow_desk_does_not_delay_the_answer(at: Floor) -> None:
     """Sixty at once, each within Slack's three seconds."""
-    import threading
-
     at.desk.opened()
-    at.desk.slow_seconds = 1.0
-    threads = [threading.Thread(target=at.type, args=("who",)) for _ in range(60)]
-    for each in threads:
-        each.start()
-    for each in threads:
-        each.join()
+    at.type_at_once("who", times=60)
     assert len(at.slack.acks) == 60
     assert max(each.seconds for each in at.slack.acks) < 3
     until(lambda: len(at.whispers()) == 60, "sixty answers", seconds=60)
