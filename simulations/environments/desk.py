@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
+from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from integrations.fingerprints import installation_key, keyed
 from integrations.secrets import read_secret, write_secret
+from playbooks.errors import Unreachable
 from playbooks.estate import Estate
 from playbooks.exposures import Fingerprint
 from simulations.adapters import Adapters
@@ -220,12 +222,15 @@ def _write(path: Path, text: str) -> Path:
 def seed_datasets(site: Site, datasets: Sequence[WorkloadDataset], connections: Connections) -> None:
     """Write version 0 of every object under its real key, as the owner of these connections.
 
-    Raises the adapters' errors when a key or a store does not take it.
+    Servers that have just started may be slow to answer: whoever does not is asked again for a while.  Raises the adapters' errors when a key or a store does not take it.
     """
     with Adapters(connections, clock=site.clock) as adapters:
         for dataset in datasets:
             store = adapters.find("data", dataset.ref.scheme, dataset.ref.connection)
 
+            @retry(
+                retry=retry_if_exception_type(Unreachable), stop=stop_after_delay(30), wait=wait_fixed(1), reraise=True
+            )
             def write(object_id: str, dataset: WorkloadDataset = dataset, store: Any = store) -> None:
                 content = plaintext(site.seed, str(dataset.ref), object_id)
                 name = row_of(object_id) if dataset.ref.scheme == "postgres" else object_id

@@ -114,7 +114,7 @@ class PostgresServer:
     def connect(self, *, database: str = "postgres") -> psycopg.Connection[tuple[object, ...]]:
         """A fresh autocommit connection as the admin."""
         dsn = self.dsn(ADMIN, password_file=self._password_file, database=database)
-        return psycopg.connect(dsn, autocommit=True, connect_timeout=2)
+        return psycopg.connect(dsn, autocommit=True, connect_timeout=10)
 
     def _scram(self, name: str, password: str) -> str:
         with self.connect() as connection:
