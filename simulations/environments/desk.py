@@ -32,6 +32,9 @@ from simulations.techniques.stolen import copy_object
 _PROOF_SECONDS = 8.0
 """So long a drill's response tries to prove a containing move, before it says that it is not contained."""
 
+_PATIENTLY = retry(
+    retry=retry_if_exception_type(Unreachable), stop=stop_after_delay(30), wait=wait_fixed(1), reraise=True
+)
 Connections = Mapping[str, Mapping[str, Any]]
 
 
@@ -222,15 +225,14 @@ def _write(path: Path, text: str) -> Path:
 def seed_datasets(site: Site, datasets: Sequence[WorkloadDataset], connections: Connections) -> None:
     """Write version 0 of every object under its real key, as the owner of these connections.
 
-    Servers that have just started may be slow to answer: whoever does not is asked again for a while.  Raises the adapters' errors when a key or a store does not take it.
+    A server that has just started may be slow to answer, and is asked again for a while.  Raises the adapters' errors
+    when a key or a store does not take it.
     """
     with Adapters(connections, clock=site.clock) as adapters:
         for dataset in datasets:
             store = adapters.find("data", dataset.ref.scheme, dataset.ref.connection)
 
-            @retry(
-                retry=retry_if_exception_type(Unreachable), stop=stop_after_delay(30), wait=wait_fixed(1), reraise=True
-            )
+            @_PATIENTLY
             def write(object_id: str, dataset: WorkloadDataset = dataset, store: Any = store) -> None:
                 content = plaintext(site.seed, str(dataset.ref), object_id)
                 name = row_of(object_id) if dataset.ref.scheme == "postgres" else object_id
