@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 
 from flows.engine import contain_now
@@ -27,22 +28,29 @@ class Background:
     """Containment and undo at once, side by side; what became of them is in the record.
 
     Asked again while the same work of the same incident runs, it runs once more afterwards, so that nothing that was
-    added meanwhile is missed.  ``on_done`` gets the incident's id after each run.
+    added meanwhile is missed.  ``on_done`` gets the incident's id after each run.  Once ``stop`` is set, containment
+    tries nothing again (see ``contain_now``).
     """
 
     def __init__(
-        self, wiring: Wiring, *, on_done: Callable[[str], None] = lambda _: None, on_trouble: Trouble = log_trouble
+        self,
+        wiring: Wiring,
+        *,
+        on_done: Callable[[str], None] = lambda _: None,
+        on_trouble: Trouble = log_trouble,
+        stop: threading.Event | None = None,
     ) -> None:
         self._wiring = wiring
         self._on_done = on_done
         self._on_trouble = on_trouble
+        self._stop = stop or threading.Event()
         self._lock = threading.Lock()
         self._running: dict[tuple[str, str], threading.Thread] = {}
         self._again: set[tuple[str, str]] = set()
 
     def contain(self, incident_id: str) -> None:
         """Start every containing step whose gate is open."""
-        self._start("contain", incident_id, lambda: _contain(self._wiring, incident_id))
+        self._start("contain", incident_id, lambda: _contain(self._wiring, incident_id, self._stop))
 
     def undo(self, incident_id: str, *, by: str) -> None:
         """Start taking back the reversible steps."""
@@ -54,11 +62,12 @@ class Background:
             return any(name[1] == incident_id for name in self._running)
 
     def wait(self, *, seconds: float) -> None:
-        """Wait for what runs now, for at most so long each."""
+        """Wait for what runs now, for at most so long altogether."""
+        until = time.monotonic() + seconds
         with self._lock:
             threads = list(self._running.values())
         for thread in threads:
-            thread.join(timeout=seconds)
+            thread.join(timeout=max(0.0, until - time.monotonic()))
 
     def _start(self, kind: str, incident_id: str, work: Callable[[], object]) -> None:
         name = (kind, incident_id)
@@ -92,9 +101,9 @@ class Background:
                 _log.warning("%s: nobody could be told (%s)", incident_id, type(silent).__name__)
 
 
-def _contain(wiring: Wiring, incident_id: str) -> None:
+def _contain(wiring: Wiring, incident_id: str, stop: threading.Event) -> None:
     """Contain, also when the process that opened the case died before it had planned."""
-    incident = contain_now(wiring, incident_id)
+    incident = contain_now(wiring, incident_id, stop=stop)
     if incident.plan is None and incident.exposures and incident.closed is None:
         replan(wiring, incident_id)
-        contain_now(wiring, incident_id)
+        contain_now(wiring, incident_id, stop=stop)

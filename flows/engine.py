@@ -7,7 +7,6 @@ flow included, finds that result.  A holder that died is replaced; one that live
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -28,6 +27,8 @@ _HELD: set[tuple[str, str]] = set()
 """(incident, step) that threads of this process work on."""
 _HELD_LOCK = threading.Lock()
 _FINISHED = ("proven", "done", "undone", "unavailable")
+_NEVER = threading.Event()
+"""For those whom nobody stops."""
 
 
 class StepFailed(KeyquellError):
@@ -39,13 +40,19 @@ class StepFailed(KeyquellError):
 
 
 def step_once(
-    wiring: Wiring, incident_id: str, step_id: str, *, accepted: Callable[[], None] = lambda: None
+    wiring: Wiring,
+    incident_id: str,
+    step_id: str,
+    *,
+    accepted: Callable[[], None] = lambda: None,
+    stop: threading.Event = _NEVER,
 ) -> StepStatus:
     """Run a step unless it has succeeded already, and return how it stands.
 
+    One that somebody else is at is waited for until ``stop`` is set.
     Raises NotApproved when its gate is not satisfied, and StepFailed when the effect failed (which is recorded).
     """
-    incident = _claim(wiring, incident_id, step_id)
+    incident = _claim(wiring, incident_id, step_id, stop)
     if incident is None:
         return wiring.incident(incident_id).steps[step_id]
     step = _step(incident, step_id)
@@ -69,28 +76,36 @@ def _carry_out(wiring: Wiring, incident: Incident, step: Step, accepted: Callabl
         _finish(wiring, incident_id, step_id, result)
 
 
-def contain_now(wiring: Wiring, incident_id: str) -> Incident:
+def contain_now(wiring: Wiring, incident_id: str, *, stop: threading.Event = _NEVER) -> Incident:
     """Run every containing step whose gate allows it, side by side; a backend that hangs delays only itself.
 
-    What a step needs must have been accepted, or have ended, before it starts; the proofs overlap.
+    What a step needs must have been accepted, or have ended, before it starts; the proofs overlap.  Once ``stop`` is
+    set, what runs ends and nothing is tried again.  A step that was never tried is still begun, but only if what it
+    needs was accepted.  The rest is left to whoever contains next.
     """
     incident = wiring.incident(incident_id)
     planned = incident.plan.in_phase(Phase.CONTAIN) if incident.plan else ()
     steps = [step for step in planned if _may_run(wiring, incident, step)]
     taken = {step.id: threading.Event() for step in steps}
+    went_well = set[str]()
 
     def run(step: Step) -> None:
-        for need in step.needs:
-            if need in taken:
-                taken[need].wait()
+        needs = [need for need in step.needs if need in taken]
+        for need in needs:
+            taken[need].wait()
+        if stop.is_set() and (_tried_in_vain(incident, step) or not went_well.issuperset(needs)):
+            taken[step.id].set()
+            return
         with proving(), urgent() as done:
 
             def accepted() -> None:
                 done()
+                went_well.add(step.id)
                 taken[step.id].set()
 
             try:
-                _attempt(wiring, incident_id, step.id, accepted=accepted)
+                if _attempt(wiring, incident_id, step.id, accepted=accepted, stop=stop):
+                    went_well.add(step.id)
             finally:
                 taken[step.id].set()
 
@@ -115,31 +130,43 @@ def reach_milestones(wiring: Wiring, incident_id: str) -> Incident:
             continue
 
 
-def _attempt(wiring: Wiring, incident_id: str, step_id: str, *, accepted: Callable[[], None]) -> None:
-    """Run a step on the hot path with the policy's retries; a failure is in the record, others go on."""
+def _attempt(
+    wiring: Wiring, incident_id: str, step_id: str, *, accepted: Callable[[], None], stop: threading.Event
+) -> bool:
+    """Run a step on the hot path with the policy's retries, until ``stop``; did it succeed?
+
+    A failure is in the record, others go on.
+    """
     policy = wiring.settings.policy
     delay = policy.retry_delay_seconds
     for _ in range(policy.retries + 1):
         try:
-            step_once(wiring, incident_id, step_id, accepted=accepted)
+            return step_once(wiring, incident_id, step_id, accepted=accepted, stop=stop).state != "running"
         except StepFailed as failure:
-            if not failure.retryable:
-                return
-            time.sleep(delay)
+            if not failure.retryable or stop.wait(delay):
+                return False
             delay *= 2
-        else:
-            return
+    return False
 
 
-def _claim(wiring: Wiring, incident_id: str, step_id: str) -> Incident | None:
-    """Write the claim; None when the step has succeeded already, by this or another hand."""
+def _tried_in_vain(incident: Incident, step: Step) -> bool:
+    status = incident.steps[step.id]
+    return status.attempts > 0 and status.state not in _FINISHED
+
+
+def _claim(wiring: Wiring, incident_id: str, step_id: str, stop: threading.Event) -> Incident | None:
+    """Write the claim; None when the step has succeeded already, by this or another hand.
+
+    None, too, when another hand is at it and ``stop`` is set.
+    """
     while True:
         incident = wiring.incident(incident_id)
         step, status = _step(incident, step_id), incident.steps[step_id]
         if status.state in _FINISHED or step.unavailable or incident.closed is not None:
             return None
         if status.state == "running" and _held(wiring, incident_id, step_id, status):
-            time.sleep(0.02)
+            if stop.wait(0.02):
+                return None
             continue
         allowed, reason = _gate(wiring, incident, step)
         if not allowed:

@@ -10,6 +10,7 @@ import asyncio
 import threading
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any, Self, TypeVar
 
 _T = TypeVar("_T")
@@ -18,9 +19,13 @@ _THREADS = 64
 
 
 class FlowLoop:
-    """``async with FlowLoop() as flows: await flows.run(coroutine)``; what still runs at the end is cancelled."""
+    """``async with FlowLoop() as flows: await flows.run(coroutine)``; what still runs at the end is cancelled.
 
-    def __init__(self) -> None:
+    What does not end within ``patience`` (seconds) after that is left behind, and ends with the process.
+    """
+
+    def __init__(self, *, patience: float = 10.0) -> None:
+        self._patience = patience
         self._loop = asyncio.new_event_loop()
         self._loop.set_default_executor(ThreadPoolExecutor(_THREADS, thread_name_prefix="steps"))
         self._thread = threading.Thread(target=self._loop.run_forever, name="flows", daemon=True)
@@ -37,10 +42,12 @@ class FlowLoop:
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
 
     def _end(self) -> None:
-        asyncio.run_coroutine_threadsafe(self._cancel_all(), self._loop).result(timeout=10)
+        with suppress(TimeoutError):
+            asyncio.run_coroutine_threadsafe(self._cancel_all(), self._loop).result(timeout=self._patience)
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(timeout=10)
-        self._loop.close()
+        self._thread.join(timeout=self._patience)
+        if not self._thread.is_alive():
+            self._loop.close()
 
     async def _cancel_all(self) -> None:
         others = asyncio.all_tasks() - {asyncio.current_task()}

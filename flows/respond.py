@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,11 @@ async def _may_pass(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> 
 )
 async def run_step(config: str, incident_id: str, step_id: str) -> str:
     """Run or adopt one step; its state is in the record."""
-    status = await asyncio.to_thread(step_once, _wiring(config), incident_id, step_id)
+    left = threading.Event()
+    try:
+        status = await asyncio.to_thread(step_once, _wiring(config), incident_id, step_id, stop=left)
+    finally:
+        left.set()  # cancelled: the thread need not wait for whoever else is at this step
     return str(status.state)
 
 

@@ -90,7 +90,9 @@ class _Serving:
         self._home = default_home()
         self._found: set[str] = set()
         self._threads_stop = threading.Event()
-        self._background = Background(wiring, on_done=self._on_incident, on_trouble=self._sayings.trouble)
+        self._background = Background(
+            wiring, on_done=self._on_incident, on_trouble=self._sayings.trouble, stop=self._threads_stop
+        )
 
     async def run(self, services: Services, *, until_closed: bool) -> str:
         loop = asyncio.get_running_loop()

@@ -29,7 +29,7 @@ def contain(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[str], Any]],
     """Choose what containing an incident is."""
 
     def choose(work: Callable[[str], Any]) -> None:
-        monkeypatch.setattr(module, "_contain", lambda wiring, incident_id: work(incident_id))
+        monkeypatch.setattr(module, "_contain", lambda wiring, incident_id, stop: work(incident_id))
 
     return choose
 
@@ -64,6 +64,21 @@ def test_an_incident_that_hangs_delays_no_other(wiring: Wiring, contain: Any) ->
     assert done.wait(20)
     go.set()
     background.wait(seconds=20)
+
+
+def test_many_that_hang_are_waited_for_together(wiring: Wiring, contain: Any) -> None:
+    """The patience is one for all: a hundred incidents must not multiply it."""
+    go = threading.Event()
+    contain(lambda _: go.wait(60))
+    background = Background(wiring)
+    for number in range(100):
+        background.contain(f"KQ-{number}")
+    waiting = threading.Thread(target=background.wait, kwargs={"seconds": 0.5}, daemon=True)
+    waiting.start()
+    waiting.join(timeout=20)
+    still_waiting = waiting.is_alive()
+    go.set()
+    assert not still_waiting
 
 
 @pytest.mark.parametrize("error", [Unreachable("no answer."), ValueError("canary"), KeyError("canary")])

@@ -194,6 +194,48 @@ def test_the_hot_path_retries_only_what_may_pass(
     assert incident.not_contained
 
 
+def test_a_stop_ends_the_retries_and_whoever_contains_next_goes_on(
+    wiring: Wiring, effect: Callable[[Effect], None]
+) -> None:
+    """The attempt under way is recorded; neither it nor what needs it is begun until somebody contains again."""
+    stop = threading.Event()
+
+    def fail(_: StepContext) -> StepResult:
+        stop.set()
+        raise Throttled("slow down")
+
+    effect(fail)
+    for _ in range(2):
+        steps = contain_now(wiring, ID, stop=stop).steps
+        assert (steps[CUT.id].state, steps[CUT.id].attempts, steps[DISABLE.id].attempts) == ("failed", 1, 0)
+    effect(proven)
+    assert contain_now(wiring, ID).contained_at is not None
+
+
+def test_a_stop_withholds_no_first_attempt_while_backends_take_what_is_asked(
+    wiring: Wiring, effect: Callable[[Effect], None]
+) -> None:
+    """A step that waits for one that goes well is begun after it."""
+    stop = threading.Event()
+
+    def stopped_meanwhile(context: StepContext) -> StepResult:
+        stop.set()
+        return proven(context)
+
+    effect(stopped_meanwhile)
+    assert contain_now(wiring, ID, stop=stop).contained_at is not None
+
+
+def test_a_stop_waits_for_nobody_elses_claim(wiring: Wiring, effect: Callable[[Effect], None]) -> None:
+    """The step is left to its holder, and what needs it is not begun."""
+    effect(_never)
+    started(wiring, "elsewhere/1/1.00")
+    stop = threading.Event()
+    stop.set()
+    assert step_once(wiring, ID, CUT.id, stop=stop).state == "running"
+    assert contain_now(wiring, ID, stop=stop).steps[DISABLE.id].attempts == 0
+
+
 def test_containment_is_claimed_once_when_every_step_is_shown(wiring: Wiring, effect: Callable[[Effect], None]) -> None:
     """After the last containing step, and never a second time."""
     effect(proven)

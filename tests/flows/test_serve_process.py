@@ -15,6 +15,8 @@ import pytest
 from fakes.slack_direct import direct_messages
 from serve_lab import HOOK, ServeLab, change, end, until
 
+from playbooks.incident import Incident
+
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(240)]
 
 
@@ -61,6 +63,31 @@ def test_what_the_process_started_ends_with_it_and_its_lock_is_free(lab: ServeLa
         until(lambda: not [each for each in started if each.is_running()], "the end of what it started")  # noqa: B023
         assert servers_of(lab.home) == []
     assert not (lab.shop.root / "state" / "serve.holder.json").exists()
+
+
+def test_a_stop_waits_for_no_retry_and_the_next_process_goes_on(lab: ServeLab) -> None:
+    """Three cases pause before they try an unreachable account again: none is waited for, all are taken up again."""
+    change(lab, lambda s: s["policy"].update(retry_delay_seconds=600.0, containment_deadline_seconds=60.0))
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        away = f"http://127.0.0.1:{nobody.getsockname()[1]}"
+        change(lab, lambda s: s["connections"]["cloud"].update(endpoint_url=away))
+        with lab.serving():
+            for number in range(3):
+                assert lab.leak(number).status_code == 202
+            until(lambda: [_pauses(each) for each in lab.incidents()] == [True] * 3, "a first attempt of each")
+    assert "broken off" not in lab.said()
+    there = lab.shop.account.endpoint_url
+    change(lab, lambda s: s["connections"]["cloud"].update(endpoint_url=there))
+    with lab.serving():
+        until(lambda: lab.all_contained(3), "containment")
+    assert not any(lab.active(number) for number in range(3))
+    lab.told_once()
+
+
+def _pauses(incident: Incident) -> bool:
+    """Has a step failed that may be tried again?"""
+    return any(step.state == "failed" and step.retryable for step in incident.steps.values())
 
 
 def servers_of(home: Path) -> list[psutil.Process]:
