@@ -16,10 +16,10 @@ from flows.urgency import proving, urgent
 from flows.wiring import Wiring
 from playbooks.errors import BackendError, Conflict, KeyquellError, NotApproved, RetirementBlocked
 from playbooks.event_bodies import body_of
-from playbooks.gates import satisfied
 from playbooks.incident import Incident
 from playbooks.milestones import RETIREMENT_BLOCKED, due
 from playbooks.plans import Phase, Step
+from playbooks.progress import at_gate
 from playbooks.record import EventKind
 from playbooks.step_status import StepStatus
 
@@ -168,7 +168,8 @@ def _claim(wiring: Wiring, incident_id: str, step_id: str, stop: threading.Event
             if stop.wait(0.02):
                 return None
             continue
-        allowed, reason = _gate(wiring, incident, step)
+        # The roster is that of now: a role that was taken away since the approval counts no more.
+        allowed, reason = at_gate(incident, step, wiring.authority())
         if not allowed:
             raise NotApproved(f"{step_id} may not run: {reason}.", hint=f"Run `keyquell approve {incident_id}`.")
         kind = EventKind.STEP_STARTED
@@ -229,18 +230,4 @@ def _step(incident: Incident, step_id: str) -> Step:
 
 
 def _may_run(wiring: Wiring, incident: Incident, step: Step) -> bool:
-    return not step.unavailable and _gate(wiring, incident, step)[0]
-
-
-def _gate(wiring: Wiring, incident: Incident, step: Step) -> tuple[bool, str]:
-    """By the roster as it is now: a role that was taken away since the approval counts no more."""
-    if incident.plan is None:
-        return False, "there is no plan"
-    return satisfied(
-        step,
-        incident.plan,
-        incident.approvals,
-        requested_by=incident.requested_by,
-        denied=incident.denials,
-        authority=wiring.authority(),
-    )
+    return not step.unavailable and at_gate(incident, step, wiring.authority())[0]
