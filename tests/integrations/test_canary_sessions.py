@@ -25,10 +25,19 @@ def test_a_cut_does_not_wait_for_a_canary_that_takes_too_long(monkeypatch: pytes
     assert ended.wait(60)
 
 
-def test_what_goes_wrong_while_minting_stops_no_cut() -> None:
-    """The missing canary tells it later."""
+def test_what_goes_wrong_while_minting_stops_no_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The missing canary tells it later; a defect of ours is still told at once."""
+    told: list[type[BaseException] | None] = []
+    monkeypatch.setattr(threading, "excepthook", lambda args: told.append(args.exc_type))
 
-    def mint() -> None:
-        raise Unreachable("nobody answers.")
+    def failing(error: Exception) -> None:
+        def mint() -> None:
+            raise error
 
-    canaries.within_a_second(mint)
+        canaries.within_a_second(mint)
+
+    failing(Unreachable("nobody answers."))
+    failing(PermissionError("the folder may not be written"))
+    assert told == []
+    failing(AttributeError("a defect"))
+    assert told == [AttributeError]
